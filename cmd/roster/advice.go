@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/exchange"
+)
+
+// advise words an error: what was wrong and what to do.
+func (p *program) advise(err error) string {
+	var open *openError
+	if errors.As(err, &open) {
+		if advice := p.adviseOpen(open.err); advice != "" {
+			return advice
+		}
+	}
+	text := plain(err)
+	var line *exchange.LineError
+	if errors.As(err, &line) {
+		return text + " (nothing was changed)"
+	}
+	var ambiguous *roster.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		return fmt.Sprintf("%q is ambiguous: write one of %s", ambiguous.Ref, strings.Join(ambiguous.Candidates, ", "))
+	}
+	for _, a := range advices {
+		if errors.Is(err, a.err) {
+			return text + ": " + a.todo
+		}
+	}
+	return text
+}
+
+// advices say what to do about errors of the engine.
+var advices = []struct {
+	err  error
+	todo string
+}{
+	{context.Canceled, "interrupted"},
+	{roster.ErrCorrupt, "keep a copy of the folder and restore the newest backup (roster restore)"},
+	{roster.ErrDiskFull, "nothing was changed; make room and run it again"},
+	{roster.ErrFailed, "the disk refused a write; whether the last change was kept shows when the data is opened again"},
+	{roster.ErrTooLarge, "the change is too large for one step; split it"},
+	{roster.ErrLimit, "the nesting of groups is too large; take groups out of each other"},
+	{roster.ErrTrimmed, "older changes are no longer kept; start from a later revision"},
+	{roster.ErrNotFound, "check the spelling, or ask `roster members all` and `roster groups USER`"},
+	{roster.ErrSyntax, `an expression is made of group names, &, |, ! and parentheses; quote "a name with spaces"`},
+}
+
+// adviseOpen words errors of opening the data folder.
+func (p *program) adviseOpen(err error) string {
+	switch {
+	case errors.Is(err, roster.ErrLocked):
+		return fmt.Sprintf("%s is in use by another process: wait for it to end, or stop it", p.data)
+	case errors.Is(err, roster.ErrNewerFormat):
+		return fmt.Sprintf("%s was written by a later version of roster: use that version", p.data)
+	case errors.Is(err, roster.ErrCorrupt):
+		return fmt.Sprintf("%s is damaged: %s: keep a copy of the folder and restore the newest backup (roster restore)", p.data, plain(err))
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("there is no data in %s: name the folder with --data, or begin with roster import", p.data)
+	case errors.Is(err, roster.ErrNotStore):
+		return fmt.Sprintf("%s holds something else than roster's data: name another folder with --data", p.data)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("%s cannot be opened: permission denied: run this as the user that owns it", p.data)
+	}
+	return ""
+}
+
+// plain is the text of an error without the package's name in front of its
+// parts, which only a programmer wants to see.
+func plain(err error) string {
+	return strings.ReplaceAll(err.Error(), "roster: ", "")
+}

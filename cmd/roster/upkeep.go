@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/rosterdb/roster"
+)
+
+func (p *program) verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Read every byte of the data and check it (exit code 1 if it is damaged)",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			start := time.Now()
+			err := p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+				err := e.Verify(cmd.Context(), func(step string) {
+					if !p.json {
+						fmt.Fprintln(p.stdout, step)
+					}
+				})
+				if err != nil {
+					return err
+				}
+				return p.answer("ok: everything is as it was written, up to revision "+e.Revision().String(),
+					object("ok", true, "revision", uint64(e.Revision()), "seconds", time.Since(start).Seconds()))
+			})
+			if !errors.Is(err, roster.ErrCorrupt) {
+				return err
+			}
+			fmt.Fprintf(p.stderr, "roster: %s\n", oneLine(p.advise(err)))
+			if p.json {
+				if _, err := p.stdout.Write(object("ok", false, "problem", oneLine(plain(err)))); err != nil {
+					return err
+				}
+			}
+			return errNo
+		},
+	}
+}
+
+func (p *program) backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Write a backup; - is standard output",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+				var revision roster.Revision
+				write := func(w io.Writer) (err error) {
+					revision, err = e.Backup(cmd.Context(), w)
+					return err
+				}
+				if args[0] == "-" {
+					return write(p.stdout)
+				}
+				if err := writeFile(args[0], write); err != nil {
+					return err
+				}
+				return p.answer(fmt.Sprintf("wrote revision %s to %s", revision, args[0]), object("revision", uint64(revision)))
+			})
+		},
+	}
+}
+
+func (p *program) restoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Make the data of a backup, in a folder that is missing or empty; - is standard input",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in := p.stdin
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				in = f
+			}
+			if !vacant(p.data) {
+				return fmt.Errorf("%s is not empty: name a new folder with --data", p.data)
+			}
+			if err := roster.Restore(cmd.Context(), p.data, bufio.NewReaderSize(in, 1<<20), roster.Options{}); err != nil {
+				if errors.Is(err, roster.ErrCorrupt) {
+					return fmt.Errorf("%s is not a whole backup: %s", args[0], plain(err))
+				}
+				return err
+			}
+			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+				return p.answer(fmt.Sprintf("restored revision %s into %s", e.Revision(), p.data), object("revision", uint64(e.Revision())))
+			})
+		},
+	}
+}
+
+func (p *program) statsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "stats",
+		Short: "Print sizes and revisions",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+				s := e.Stats()
+				if p.json {
+					_, err := p.stdout.Write(object(
+						"revision", uint64(s.Revision), "folded", uint64(s.Folded), "oldest", uint64(s.Oldest),
+						"directories", uint64(s.Directories), "users", uint64(s.Users), "activeUsers", uint64(s.ActiveUsers),
+						"groups", uint64(s.Groups), "memberships", uint64(s.Memberships), "nestings", uint64(s.Nestings),
+						"nestingPairs", uint64(s.NestingPairs), "journalBytes", uint64(s.JournalBytes), "diskBytes", uint64(s.DiskBytes)))
+					return err
+				}
+				out := sheet{}
+				out.row("directories", count(s.Directories))
+				out.row("users", fmt.Sprintf("%s, %s of them active", count(s.Users), count(s.ActiveUsers)))
+				out.row("groups", count(s.Groups))
+				out.row("memberships", fmt.Sprintf("%s of users, %s of groups", count(s.Memberships), count(s.Nestings)))
+				out.row("nesting", count(s.NestingPairs)+" pairs of a group and one above it")
+				out.row("revision", fmt.Sprintf("%d, folded up to %d, log kept from %d", s.Revision, s.Folded, s.Oldest))
+				out.row("disk", humanize.IBytes(uint64(s.DiskBytes)))
+				out.row("log", humanize.IBytes(uint64(s.JournalBytes))+" not yet folded")
+				return out.print(p.stdout)
+			})
+		},
+	}
+}
+
+// count writes a number with separators.
+func count(n int) string { return humanize.Comma(int64(n)) }
+
+func (p *program) changesCommand() *cobra.Command {
+	var from uint64
+	cmd := &cobra.Command{
+		Use:   "changes",
+		Short: "Print the log of changes as JSON lines",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+				start := roster.Revision(from)
+				if !cmd.Flags().Changed("from") {
+					start = e.Stats().Oldest
+				}
+				return e.View(cmd.Context(), func(tx *roster.Txn) error {
+					out := bufio.NewWriter(p.stdout)
+					w := newChangeWriter(tx)
+					for c, err := range e.Changes(cmd.Context(), start) {
+						if errors.Is(err, roster.ErrTrimmed) {
+							return fmt.Errorf("the log begins at revision %s: %w", strconv.FormatUint(uint64(e.Stats().Oldest), 10), err)
+						}
+						if err != nil {
+							return err
+						}
+						if _, err := out.Write(w.line(c)); err != nil {
+							return err
+						}
+					}
+					return out.Flush()
+				})
+			})
+		},
+	}
+	cmd.Flags().Uint64Var(&from, "from", 0, "begin with revision `REV` (default: the oldest that is kept)")
+	return cmd
+}

@@ -1,0 +1,244 @@
+package roster
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/rosterdb/roster/internal/idlist"
+	"github.com/rosterdb/roster/internal/radix"
+)
+
+// Effective members are not kept for every set: a user who joins a group with
+// a hundred sets above it would then change a hundred sets. They are built when
+// somebody lists, counts or combines them, and cached. A cached set is brought
+// up to date from the list of recent changes, so that a writer beside the
+// reader does not make the cache cold.
+
+// recent holds the last changes of the index, in a ring of blocks. A snapshot
+// has its own copy of the ring's pointers and its own end; the writer fills the
+// places behind that end.
+type recent struct {
+	blocks [recentBlocks]*[recentBlock]change
+	seq    uint64 // number of changes ever noted
+}
+
+const (
+	recentBlock  = 512
+	recentBlocks = 16
+)
+
+// change says that user joined or left set. A change of more than one user, or
+// of the sets nested in set, is noted as anyUser: what is made of the set has
+// to be built again.
+type change struct{ set, user uint32 }
+
+const anyUser = ^uint32(0)
+
+// noteMaxUsers is how many single changes are noted of one operation; checking
+// each again costs about a microsecond, building again some milliseconds.
+const noteMaxUsers = 256
+
+func (r *recent) note(c change) {
+	block := r.seq / recentBlock % recentBlocks
+	if r.seq%recentBlock == 0 {
+		r.blocks[block] = new([recentBlock]change)
+	}
+	r.blocks[block][r.seq%recentBlock] = c
+	r.seq++
+}
+
+func (r *recent) noteMembers(set uint32, users []uint32) {
+	if len(users) > noteMaxUsers {
+		r.note(change{set, anyUser})
+		return
+	}
+	for _, u := range users {
+		r.note(change{set, u})
+	}
+}
+
+func (r *recent) noteShape(parent uint32) { r.note(change{parent, anyUser}) }
+
+// since appends to users everyone whose membership in set or in a set nested in
+// it changed after seq. It returns false when that cannot be told: too long
+// ago, or the nesting itself changed.
+//
+// Whether a set is nested in the one asked about is read from the newest
+// nesting. A change of a set that has been taken out from below since is then
+// passed over, but the link that took it out is itself a change of a set that
+// still lies below, or that a still nearer link took out, and so is not.
+func (x *index) since(set uint32, seq uint64, users []uint32) ([]uint32, bool) {
+	if x.seq-seq > recentBlock*(recentBlocks-1) {
+		return nil, false
+	}
+	for ; seq < x.seq; seq++ {
+		c := x.blocks[seq/recentBlock%recentBlocks][seq%recentBlock]
+		if c.set != set && !x.nest.within(c.set, set) {
+			continue
+		}
+		if c.user == anyUser {
+			return nil, false
+		}
+		users = append(users, c.user)
+	}
+	slices.Sort(users)
+	return slices.Compact(users), true
+}
+
+// union builds the effective members of a set from everything nested in it:
+// numbers from lists are set in one dense array, shards are or-ed shard by
+// shard. That is 5 ms for 1.4 million memberships, a third of the time of
+// roaring's own many-way union and a fiftieth of its heap-based one.
+func (x *index) union(set uint32, users uint32) numbers {
+	own := new(radix.Owner)
+	words := make([]uint64, (uint64(users)+1<<16-1)>>16<<10)
+	var big shards
+	owned := map[uint32]bool{} // shards of big that are ours to or into
+	for s := range x.nest.below([]uint32{set}) {
+		sl := x.sets.At(s)
+		if sl == nil {
+			continue
+		}
+		for u := range idlist.All(sl.list) {
+			words[u>>6] |= 1 << (u & 63)
+		}
+		for hi, b := range sl.big.All() {
+			if *b == nil {
+				continue
+			}
+			switch have := big.Get(hi); {
+			case have == nil:
+				big.Set(own, hi, *b)
+			case owned[hi]:
+				have.Or(*b)
+			default:
+				big.Set(own, hi, roaring.Or(have, *b))
+				owned[hi] = true
+			}
+		}
+	}
+	for hi := range uint32(len(words) >> 10) {
+		part := words[hi<<10 : (hi+1)<<10]
+		if !slices.ContainsFunc(part, func(w uint64) bool { return w != 0 }) {
+			continue
+		}
+		b := roaring.FromDense(part, true)
+		if have := big.Get(hi); have != nil {
+			b.Or(have)
+		}
+		big.Set(own, hi, b)
+	}
+	return shardsOf(big).compact()
+}
+
+// compact turns few numbers into a list.
+func (a numbers) compact() numbers {
+	if a.large && a.n <= listMax {
+		return listOf(appendShards(make([]uint32, 0, a.n), &a.big))
+	}
+	return a
+}
+
+// effectiveCache keeps effective sets that somebody asked for, up to a budget
+// of bytes, the least recently used going first. It is safe for concurrent use.
+type effectiveCache struct {
+	mu    sync.Mutex
+	max   int64
+	bytes int64
+	byID  map[uint32]*list.Element // of *cached
+	used  list.List                // front: most recently used
+}
+
+type cached struct {
+	set   uint32
+	seq   uint64
+	bytes int64
+	numbers
+}
+
+func (c *effectiveCache) init(max int64) {
+	c.max = max
+	c.byID = map[uint32]*list.Element{}
+}
+
+// get returns the effective members of set as of x. users is the number of
+// users ever numbered.
+func (c *effectiveCache) get(x *index, set uint32, users uint32) numbers {
+	if len(x.nest.at(set).children) == 0 {
+		return x.direct(set)
+	}
+	old, found := c.find(set)
+	switch {
+	case found && old.seq == x.seq:
+		return old.numbers
+	case found && old.seq < x.seq:
+		if touched, ok := x.since(set, old.seq, nil); ok {
+			return c.put(x, set, x.patch(old.numbers, set, touched))
+		}
+	}
+	return c.put(x, set, x.union(set, users))
+}
+
+// patch returns old, the effective members of set some changes ago, with the
+// membership of the touched users decided anew.
+func (x *index) patch(old numbers, set uint32, touched []uint32) numbers {
+	var in, out []uint32
+	for _, u := range touched {
+		if x.check(u, set) {
+			in = append(in, u)
+		} else {
+			out = append(out, u)
+		}
+	}
+	return old.or(listOf(in)).andNot(listOf(out))
+}
+
+func (c *effectiveCache) find(set uint32) (cached, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byID[set]
+	if e == nil {
+		return cached{}, false
+	}
+	c.used.MoveToFront(e)
+	return *e.Value.(*cached), true
+}
+
+// put stores what was computed as of x, unless the cache already has it as of a
+// later change, and returns it.
+func (c *effectiveCache) put(x *index, set uint32, a numbers) numbers {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byID[set]
+	if e == nil {
+		e = c.used.PushFront(&cached{set: set})
+		c.byID[set] = e
+	}
+	v := e.Value.(*cached)
+	if v.seq > x.seq {
+		return a
+	}
+	size := a.bytes()
+	c.bytes += size - v.bytes
+	*v = cached{set: set, seq: x.seq, bytes: size, numbers: a}
+	for c.bytes > c.max && c.used.Len() > 0 {
+		last := c.used.Back()
+		v := c.used.Remove(last).(*cached)
+		delete(c.byID, v.set)
+		c.bytes -= v.bytes
+	}
+	return a
+}
+
+// bytes estimates the memory of a, shards that other sets share included.
+func (a *numbers) bytes() int64 {
+	n := int64(128 + 4*len(a.list))
+	for _, b := range a.big.All() {
+		if *b != nil {
+			n += 128 + int64((*b).GetSizeInBytes())
+		}
+	}
+	return n
+}

@@ -1,0 +1,360 @@
+package exchange
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/text"
+)
+
+// Format is a file format.
+type Format string
+
+const (
+	Auto      Format = "auto" // import only: told from the content
+	JSONLines Format = "jsonl"
+	LDIF      Format = "ldif"
+)
+
+// ParseFormat returns the format of a name, "" being Auto. ErrUnsupported for
+// any other.
+func ParseFormat(name string) (Format, error) {
+	switch f := Format(name); f {
+	case "":
+		return Auto, nil
+	case Auto, JSONLines, LDIF:
+		return f, nil
+	}
+	return "", problemf(ErrUnsupported, "format %q is not one that this version knows (jsonl, ldif)", name)
+}
+
+// Input is something to import: its name for errors, and its bytes, which are
+// read once.
+type Input struct {
+	Name   string
+	Reader io.Reader
+}
+
+// Stage is a part of an import or export that takes time.
+type Stage string
+
+const (
+	Reading Stage = "reading" // counts bytes of the input; the total is not known
+	Storing Stage = "storing" // counts records and memberships
+	Writing Stage = "writing" // likewise
+)
+
+// Options configure an import. The zero value reads any format into the
+// directory "default".
+type Options struct {
+	// Format of the inputs. Auto tells each from its content. All inputs of one
+	// import must have the same.
+	Format Format
+
+	// Directory is the name of the directory that an LDIF goes to, created if
+	// need be. "" means "default". JSON lines name the directory of each record.
+	Directory string
+
+	// Strict makes a member that names nobody an error. Otherwise it is left out
+	// and counted.
+	Strict bool
+
+	// TempDir is where what was read is spooled. "" means the system's folder.
+	// It takes about as much as the input, and nothing stays.
+	TempDir string
+
+	// Warn is given sentences about what was left out. Nil: nobody is told.
+	Warn func(string)
+
+	// Progress is called now and then with how much is done, and out of how
+	// much, 0 if that is not known. Nil: nobody is told.
+	Progress func(s Stage, done, total int64)
+}
+
+// Summary says what an import found in its input.
+type Summary struct {
+	Users       int64 // records, new or not
+	Groups      int64
+	Memberships int64           // resolved members, users and nested groups
+	Unresolved  int64           // members that name nobody
+	Revision    roster.Revision // the store's newest, in which all of it is
+}
+
+// Plan is an input that was read and found to be right in itself. It is used by
+// one goroutine. Close removes its temporary files.
+type Plan struct {
+	opts    Options
+	inputs  []string // names, by number
+	format  Format   // of what has been read; Auto before that
+	symbols *symbols
+
+	records *spool // users and groups, framed
+	edges   *spool // pairs of symbols, 4 bytes each: a group, its member
+
+	directories []record
+	kinds       []kind     // of each user and group, by number; 0: an LDIF entry that is neither
+	positions   []position // where each stands
+	users       int64
+	groups      int64
+	members     int64
+	oversized   int64 // attribute values of an LDIF that are too long to be stored
+	buf         []byte
+}
+
+// edgeBytes is the size of one pair in the spool of edges.
+const edgeBytes = 8
+
+// Read reads inputs and checks them against themselves: syntax, names, numbers
+// and distinguished names given twice. A *LineError names the line. Whether
+// members exist, and what the store has to say, is checked by Apply.
+func Read(ctx context.Context, o Options, inputs ...Input) (*Plan, error) {
+	p := &Plan{opts: o, format: Auto, symbols: newSymbols()}
+	var err error
+	if p.records, err = newSpool(o.TempDir); err != nil {
+		return nil, err
+	}
+	if p.edges, err = newSpool(o.TempDir); err != nil {
+		p.records.Close()
+		return nil, err
+	}
+	for i, in := range inputs {
+		p.inputs = append(p.inputs, in.Name)
+		if err := p.read(ctx, i, in); err != nil {
+			p.Close()
+			return nil, err
+		}
+	}
+	if p.oversized > 0 {
+		p.warn("%d attribute values longer than %d bytes left out", p.oversized, maxText)
+	}
+	return p, nil
+}
+
+// Close removes the temporary files of the plan.
+func (p *Plan) Close() error {
+	return errors.Join(p.records.Close(), p.edges.Close())
+}
+
+// Len returns how many records and memberships the plan holds, resolved or not.
+func (p *Plan) Len() int64 {
+	return int64(len(p.directories)) + p.users + p.groups + p.members
+}
+
+func (p *Plan) read(ctx context.Context, i int, in Input) error {
+	r := bufio.NewReaderSize(&countingReader{in: in.Reader, progress: p.opts.Progress}, 1<<16)
+	format := p.opts.Format
+	if format == "" || format == Auto {
+		var err error
+		if format, err = detect(r, in.Name); err != nil {
+			return fmt.Errorf("%s: %w", in.Name, err)
+		}
+	}
+	if p.format != Auto && p.format != format {
+		return fmt.Errorf("%s: %w", in.Name, problemf(ErrUnsupported, "the file is %s and the one before it %s: import one format at a time", format, p.format))
+	}
+	p.format = format
+	if format == LDIF {
+		return readLDIF(ctx, p, i, r)
+	}
+	return readJSONLines(ctx, p, i, r)
+}
+
+// detect tells the format of an input from its first bytes.
+func detect(r *bufio.Reader, name string) (Format, error) {
+	head, err := r.Peek(4096)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	if strings.EqualFold(filepath.Ext(name), ".csv") {
+		return "", problemf(ErrUnsupported, "this version does not read CSV (it reads jsonl and ldif)")
+	}
+	head = bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff")))
+	if len(head) > 0 && head[0] == '{' {
+		return JSONLines, nil
+	}
+	return LDIF, nil
+}
+
+// countingReader reports how much has been read.
+type countingReader struct {
+	in       io.Reader
+	done     int64
+	progress func(Stage, int64, int64)
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.done += int64(n)
+	if c.progress != nil {
+		c.progress(Reading, int64(n), 0)
+	}
+	return n, err
+}
+
+// fail says where an error is. One that says so already, and nil, are returned
+// as they are.
+func (p *Plan) fail(where position, err error) error {
+	var line *LineError
+	if err == nil || errors.As(err, &line) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &LineError{Input: p.inputs[where.input()], Line: where.line(), Err: err}
+}
+
+// place words a position beside an error that names another.
+func (p *Plan) place(where, other position) string {
+	line := "line " + strconv.FormatInt(where.line(), 10)
+	if where.input() != other.input() {
+		return p.inputs[where.input()] + " " + line
+	}
+	return line
+}
+
+func (p *Plan) warn(format string, args ...any) {
+	if p.opts.Warn != nil {
+		p.opts.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+// addDirectory adds a directory of JSON lines.
+func (p *Plan) addDirectory(rec *record) error {
+	if err := checkRecord(rec); err != nil {
+		return err
+	}
+	id := strconv.FormatUint(uint64(rec.directory), 10)
+	if old, ok := p.symbols.claim("directory "+id, rec.at); !ok {
+		return problemf(ErrDuplicate, "directory %s is in the input twice, first in %s", id, p.place(old, rec.at))
+	}
+	if old, ok := p.symbols.claim("directory name "+text.Fold(rec.name), rec.at); !ok {
+		return problemf(ErrDuplicate, "a directory %q is in the input twice, first in %s", rec.name, p.place(old, rec.at))
+	}
+	p.directories = append(p.directories, *rec)
+	return nil
+}
+
+// addRecord adds a user or group that the given names stand for. It returns its
+// number.
+func (p *Plan) addRecord(rec *record, names ...string) (uint32, error) {
+	if err := checkRecord(rec); err != nil {
+		return 0, err
+	}
+	if rec.has&hasNumber != 0 {
+		if old, ok := p.symbols.claim(rec.kind.String()+" "+strconv.FormatUint(rec.number, 10), rec.at); !ok {
+			return 0, problemf(ErrDuplicate, "another %s has the id %d, in %s", rec.kind, rec.number, p.place(old, rec.at))
+		}
+	}
+	if uid, ok := rec.ownUID(); ok {
+		if old, ok := p.symbols.claim(rec.kind.String()+" uid "+uid, rec.at); !ok {
+			return 0, problemf(ErrDuplicate, "another %s has the uid %q, in %s", rec.kind, uid, p.place(old, rec.at))
+		}
+	}
+	number, err := p.define(rec.kind, rec.at, rec.name, names)
+	if err != nil {
+		return 0, err
+	}
+	if rec.kind == kindUser {
+		p.users++
+	} else {
+		p.groups++
+	}
+	p.buf = rec.encode(p.buf[:0])
+	return number, p.records.writeFramed(p.buf)
+}
+
+// addOther notes an LDIF entry that is neither user nor group, so that its DN
+// is not given twice.
+func (p *Plan) addOther(where position, key string) error {
+	_, err := p.define(0, where, "", []string{key})
+	return err
+}
+
+// define gives a record its number and makes names stand for it.
+func (p *Plan) define(k kind, where position, name string, names []string) (uint32, error) {
+	number := uint32(len(p.kinds))
+	if number == nobody {
+		return 0, problemf(ErrUnsupported, "the input has more than %d records", nobody)
+	}
+	for _, key := range names {
+		old, ok := p.symbols.define(key, number)
+		switch {
+		case ok:
+		case strings.HasPrefix(key, "dn "):
+			return 0, problemf(ErrDuplicate, "the entry's DN is in the input twice, first in %s", p.place(p.positions[old], where))
+		default:
+			return 0, problemf(ErrDuplicate, "the %s %q is in the input twice, first in %s", k, name, p.place(p.positions[old], where))
+		}
+	}
+	p.kinds = append(p.kinds, k)
+	p.positions = append(p.positions, where)
+	return number, nil
+}
+
+// addMember adds a membership.
+func (p *Plan) addMember(group, member symbol) error {
+	p.members++
+	p.buf = binary.LittleEndian.AppendUint32(p.buf[:0], uint32(group))
+	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(member))
+	return p.edges.write(p.buf)
+}
+
+// eachRecord calls fn for every user and group in the order of the input. An
+// error of fn is returned with the record's line.
+func (p *Plan) eachRecord(ctx context.Context, fn func(rec *record) error) error {
+	in, err := p.records.reader()
+	if err != nil {
+		return err
+	}
+	var buf []byte
+	for slot := uint32(0); ; slot++ {
+		if buf, err = readFramed(in, buf); errors.Is(err, io.EOF) {
+			return nil
+		}
+		var rec record
+		if err == nil {
+			err = rec.decode(buf)
+		}
+		for err == nil && p.kinds[slot] == 0 {
+			slot++ // an LDIF entry that is neither user nor group has a number and no record
+		}
+		rec.slot = slot
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = p.fail(rec.at, fn(&rec))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// eachEdge calls fn for every membership in the order of the input.
+func (p *Plan) eachEdge(ctx context.Context, fn func(group, member symbol) error) error {
+	in, err := p.edges.reader()
+	if err != nil {
+		return err
+	}
+	var pair [edgeBytes]byte
+	for n := p.members; n > 0; n-- {
+		if _, err := io.ReadFull(in, pair[:]); err != nil {
+			return errSpool
+		}
+		if n&0xfff == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := fn(symbol(binary.LittleEndian.Uint32(pair[:4])), symbol(binary.LittleEndian.Uint32(pair[4:]))); err != nil {
+			return err
+		}
+	}
+	return nil
+}

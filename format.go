@@ -1,0 +1,204 @@
+package roster
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/rosterdb/roster/internal/idlist"
+)
+
+// What a fold writes: keys, and the values under them before the store puts its
+// envelope of revision and checksum around each. Numbers in keys are big-endian,
+// so that neighbours are neighbours on disk.
+//
+//	'd' directory:u32        the directory's record; "" once deleted
+//	'u' page:u32             records of 16 users with their order labels
+//	'g' page:u32             records of 16 sets that are groups
+//	's' set:u32              the head of a set: form, count, and a small set's members
+//	's' set:u32 shard:u16    the members of a large set in one shard; "" for none
+//	'n' set:u32              the sets nested directly in a set, as a list
+//
+// Nothing is deleted: what is gone is overwritten with an empty value, which
+// cannot be mistaken for an older one that came back.
+const (
+	keyDirectories = 'd'
+	keyUsers       = 'u'
+	keyGroups      = 'g'
+	keySets        = 's'
+	keyNests       = 'n'
+)
+
+// The forms of a set's head.
+const (
+	formDead  = 0 // no such set any more
+	formList  = 1 // members follow as a list
+	formLarge = 2 // members stand under the keys of the shards
+)
+
+// recordPageSize is how many records share a value: one key for each of a
+// million users would take the next Open ten times as long to read.
+const recordPageSize = 16
+
+func pageKey(kind byte, n uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{kind}, n)
+}
+
+func (k shardKey) key() []byte {
+	return binary.BigEndian.AppendUint16(pageKey(keySets, k.set), uint16(k.hi))
+}
+
+// parseKey splits a key. Only keys of shards have a second number.
+func parseKey(key []byte) (kind byte, n, hi uint32, shard bool, err error) {
+	switch {
+	case len(key) == 5:
+		return key[0], binary.BigEndian.Uint32(key[1:]), 0, false, nil
+	case len(key) == 7 && key[0] == keySets:
+		return key[0], binary.BigEndian.Uint32(key[1:]), uint32(binary.BigEndian.Uint16(key[5:])), true, nil
+	}
+	return 0, 0, 0, false, fmt.Errorf("key %x: %w", key, errMalformed)
+}
+
+// appendRecord adds record k of a page: its place in the page, the user's order
+// label, the record with its length. Records ascend.
+func appendRecord(b []byte, k uint32, label uint32, labelled bool, rec string) []byte {
+	b = append(b, byte(k))
+	if labelled {
+		b = binary.LittleEndian.AppendUint32(b, label)
+	}
+	b = binary.AppendUvarint(b, uint64(len(rec)))
+	return append(b, rec...)
+}
+
+// eachRecord calls fn for the records of a page.
+func eachRecord(page string, labelled bool, fn func(k, label uint32, rec string) error) error {
+	for page != "" {
+		k, label := uint32(page[0]), uint32(0)
+		page = page[1:]
+		if labelled {
+			if len(page) < 4 {
+				return errMalformed
+			}
+			label = uint32(page[0]) | uint32(page[1])<<8 | uint32(page[2])<<16 | uint32(page[3])<<24
+			page = page[4:]
+		}
+		n, size := uvarint(page)
+		if k >= recordPageSize || size <= 0 || n > uint64(len(page)-size) {
+			return errMalformed
+		}
+		if err := fn(k, label, page[size:size+int(n)]); err != nil {
+			return err
+		}
+		page = page[size+int(n):]
+	}
+	return nil
+}
+
+// encodeHead returns the value of a set's head.
+func encodeHead(s *slot) []byte {
+	switch {
+	case s == nil || s.flags&slotLive == 0:
+		return []byte{formDead}
+	case s.flags&slotLarge != 0:
+		return binary.AppendUvarint([]byte{formLarge}, uint64(s.n))
+	}
+	b := binary.AppendUvarint([]byte{formList}, uint64(s.n))
+	return append(b, s.list...)
+}
+
+// decodeHead returns a slot without its shards.
+func decodeHead(value string) (s slot, err error) {
+	if value == "" {
+		return s, errMalformed
+	}
+	if value[0] == formDead && len(value) == 1 {
+		return s, nil
+	}
+	n, size := uvarint(value[1:])
+	if size <= 0 || n > 1<<32-1 {
+		return s, errMalformed
+	}
+	rest := value[1+size:]
+	s.n, s.flags = uint32(n), slotLive
+	switch value[0] {
+	case formList:
+		if have, err := idlist.Check(rest); err != nil || have != int(n) {
+			return s, errMalformed
+		}
+		s.list = rest
+	case formLarge:
+		if rest != "" {
+			return s, errMalformed
+		}
+		s.flags |= slotLarge
+	default:
+		return s, fmt.Errorf("form %d of a set: %w", value[0], ErrNewerFormat)
+	}
+	return s, nil
+}
+
+// encodeShard returns the value of one shard: roaring's portable format, values
+// below 2^16.
+func encodeShard(b *roaring.Bitmap) ([]byte, error) {
+	if b == nil || b.IsEmpty() {
+		return nil, nil
+	}
+	return b.ToBytes()
+}
+
+// decodeShard returns nil for an empty shard. It validates: a bitmap of wrong
+// bytes does not fail, it corrupts memory.
+func decodeShard(value []byte) (*roaring.Bitmap, error) {
+	if len(value) == 0 {
+		return nil, nil
+	}
+	b := roaring.New()
+	if err := b.UnmarshalBinary(value); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	if err := b.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	if b.IsEmpty() || b.Maximum() > 0xffff {
+		return nil, errMalformed
+	}
+	return b, nil
+}
+
+// encodeMeta returns what is stored beside the revision of a fold.
+func (st *state) encodeMeta() []byte {
+	b := encodeTime([]byte{recordVersion}, st.time)
+	for _, v := range []uint64{uint64(st.nextUser), uint64(st.nextSet), st.maxUser, st.maxGroup} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func (st *state) decodeMeta(meta []byte) (err error) {
+	s := string(meta)
+	if s == "" {
+		return nil // a store that has never been folded
+	}
+	if s[0] != recordVersion {
+		return fmt.Errorf("meta version %d: %w", s[0], ErrNewerFormat)
+	}
+	s = s[1:]
+	end := timeLen(s)
+	if st.time, err = decodeTime(s[:end]); err != nil {
+		return err
+	}
+	s = s[end:]
+	var v [4]uint64
+	for i := range v {
+		n, size := uvarint(s)
+		if size <= 0 {
+			return errMalformed
+		}
+		v[i], s = n, s[size:]
+	}
+	if s != "" || v[0] > 1<<32-1 || v[1] > 1<<32-1 {
+		return errMalformed
+	}
+	st.counters = counters{uint32(v[0]), uint32(v[1]), v[2], v[3]}
+	return nil
+}

@@ -1,0 +1,79 @@
+package roster
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/rosterdb/roster/store"
+)
+
+// Options configure an engine. The zero value is a good default for production.
+type Options struct {
+	// ReadOnly opens an existing folder without changing it: Update is
+	// ErrReadOnly. Several processes may have a folder open read-only at once,
+	// none while one has it open for writing.
+	ReadOnly bool
+
+	// InMemory keeps everything in memory, for tests of the host program: the
+	// folder given to Open is not used, and nothing remains after Close.
+	InMemory bool
+
+	// FoldBytes is how many bytes of log gather before they are folded into
+	// Badger in the background. 0 means 64 MiB. More means fewer writes and
+	// a longer replay at the next Open.
+	FoldBytes int64
+
+	// FoldEvery is how long changes wait at most before they are folded. 0
+	// means one minute, negative means without limit.
+	FoldEvery time.Duration
+
+	// RetainRevisions is how many revisions Changes can go back, at least. The
+	// log of the last fold is always kept. 0 keeps no more than that.
+	RetainRevisions uint64
+
+	// MaxSegmentBytes is the size to which the files of the log grow. 0 means 64 MiB.
+	MaxSegmentBytes int64
+
+	// CacheBytes bounds the memory for effective members of nested groups
+	// that were asked for. 0 means 256 MiB, negative means none.
+	CacheBytes int64
+
+	// MaxNesting bounds the nesting of groups, counted as pairs of a group and
+	// a group above it at any depth; a pair takes 4 bytes. 0 means 2^24 pairs.
+	MaxNesting int
+
+	// Logger receives what the engine and Badger have to say about background
+	// work. Nil means nothing is logged anywhere.
+	Logger *slog.Logger
+
+	// Now tells the time that changes are stamped with. Nil means time.Now.
+	Now func() time.Time
+
+	// fs replaces the operating system's files in tests of crashes.
+	fs store.FS
+}
+
+// withDefaults returns o with every zero field at what it means.
+func (o Options) withDefaults() Options {
+	if o.FoldBytes == 0 {
+		o.FoldBytes = 64 << 20
+	}
+	if o.FoldEvery == 0 {
+		o.FoldEvery = time.Minute
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 256 << 20
+	}
+	if o.MaxNesting == 0 {
+		o.MaxNesting = 1 << 24
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// store returns the options of the layer below.
+func (o Options) store() store.Options {
+	return store.Options{ReadOnly: o.ReadOnly, InMemory: o.InMemory, FS: o.fs, SegmentBytes: o.MaxSegmentBytes, Logger: o.Logger}
+}

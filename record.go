@@ -1,0 +1,166 @@
+package roster
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/rosterdb/roster/internal/idlist"
+)
+
+// op is one change of the state: what verbs make, what a record of the log
+// holds, and what apply carries out. Everything that needs a clock, a choice or
+// Unicode's tables has been decided when an op is made, so that carrying it out
+// again after a crash gives the same state.
+type op struct {
+	kind opKind
+	num  uint32   // the directory, user, group or set that changes
+	rec  string   // put*: the new record
+	ids  []uint32 // add, remove: users, ascending; nest, unnest: the groups nested in num, ascending
+
+	old string // put*, delete*: the record before, "" for none; to take the op back, not logged
+}
+
+type opKind uint8
+
+// The kinds of op. They are written in the log: never renumber.
+const (
+	opPutDirectory    opKind = 1
+	opDeleteDirectory opKind = 2
+	opPutUser         opKind = 3
+	opDeleteUser      opKind = 4
+	opPutGroup        opKind = 5
+	opDeleteGroup     opKind = 6
+	opAdd             opKind = 7
+	opRemove          opKind = 8
+	opNest            opKind = 9
+	opUnnest          opKind = 10
+)
+
+// A record of the log is one Update: a version byte, the time, then the ops.
+// Each op is its kind, the length of the rest as uvarint, its number as
+// uvarint, and a stored record or a list of numbers. The length lets a reader
+// name an op that it does not know.
+const logVersion = 1
+
+// appendRecordHead begins a record.
+func appendRecordHead(b []byte, t time.Time) []byte {
+	return encodeTime(append(b, logVersion), t)
+}
+
+// appendOp adds one op to a record.
+func appendOp(b []byte, o *op) []byte {
+	b = append(b, byte(o.kind))
+	body := len(o.rec)
+	if o.ids != nil {
+		prev := uint32(0)
+		for _, id := range o.ids {
+			body += idlist.UvarintLen(id - prev)
+			prev = id
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(idlist.UvarintLen(o.num)+body))
+	b = idlist.AppendUvarint(b, o.num)
+	b = append(b, o.rec...)
+	return idlist.Append(b, o.ids)
+}
+
+// decodeRecord returns the time of a record and its ops, which alias data.
+func decodeRecord(data []byte) (t time.Time, ops []op, err error) {
+	if len(data) == 0 {
+		return t, nil, errMalformed
+	}
+	if data[0] != logVersion {
+		return t, nil, fmt.Errorf("log record version %d: %w", data[0], ErrNewerFormat)
+	}
+	s := unsafe.String(unsafe.SliceData(data), len(data))[1:]
+	end := timeLen(s)
+	if t, err = decodeTime(s[:end]); err != nil {
+		return t, nil, err
+	}
+	for s = s[end:]; s != ""; {
+		kind := opKind(s[0])
+		n, size := uvarint(s[1:])
+		if size <= 0 || n > uint64(len(s)-1-size) {
+			return t, nil, errMalformed
+		}
+		body := s[1+size : 1+size+int(n)]
+		s = s[1+size+int(n):]
+		o, err := decodeOp(kind, body)
+		if err != nil {
+			return t, nil, err
+		}
+		ops = append(ops, o)
+	}
+	return t, ops, nil
+}
+
+// timeLen is the length of the two varints that s begins with.
+func timeLen(s string) int {
+	n := 0
+	for i := range len(s) {
+		if s[i] < 0x80 {
+			if n++; n == 2 {
+				return i + 1
+			}
+		}
+	}
+	return len(s)
+}
+
+func decodeOp(kind opKind, body string) (op, error) {
+	num, size := uvarint(body)
+	if size <= 0 || num > 1<<32-1 {
+		return op{}, errMalformed
+	}
+	o := op{kind: kind, num: uint32(num)}
+	body = body[size:]
+	switch kind {
+	case opPutDirectory, opPutUser, opPutGroup:
+		o.rec = body
+	case opAdd, opRemove, opNest, opUnnest:
+		n, err := idlist.Check(body)
+		if err != nil {
+			return op{}, errMalformed
+		}
+		o.ids = idlist.Decode(make([]uint32, 0, n), body)
+	case opDeleteDirectory, opDeleteUser, opDeleteGroup:
+		if body != "" {
+			return op{}, errMalformed
+		}
+	default:
+		return op{}, fmt.Errorf("log operation %d: %w", kind, ErrNewerFormat)
+	}
+	return o, nil
+}
+
+// inverse returns the op that takes o back, given that o was carried out and
+// had an effect on everything it names.
+func (o *op) inverse() op {
+	inv := op{num: o.num, rec: o.old, old: o.rec, ids: o.ids}
+	switch o.kind {
+	case opAdd:
+		inv.kind = opRemove
+	case opRemove:
+		inv.kind = opAdd
+	case opNest:
+		inv.kind = opUnnest
+	case opUnnest:
+		inv.kind = opNest
+	case opPutDirectory, opDeleteDirectory:
+		inv.kind = putOrDelete(o.old, opPutDirectory, opDeleteDirectory)
+	case opPutUser, opDeleteUser:
+		inv.kind = putOrDelete(o.old, opPutUser, opDeleteUser)
+	case opPutGroup, opDeleteGroup:
+		inv.kind = putOrDelete(o.old, opPutGroup, opDeleteGroup)
+	}
+	return inv
+}
+
+func putOrDelete(old string, put, del opKind) opKind {
+	if old == "" {
+		return del
+	}
+	return put
+}

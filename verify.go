@@ -1,0 +1,194 @@
+package roster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rosterdb/roster/internal/idlist"
+)
+
+// Stats says what an engine holds and how far its parts have come.
+type Stats struct {
+	Revision     Revision // newest durable
+	Folded       Revision // in Badger
+	Oldest       Revision // the first that Changes can give
+	Directories  int
+	Users        int
+	ActiveUsers  int
+	Groups       int
+	Memberships  int // direct, of users
+	Nestings     int // direct, of groups in groups
+	NestingPairs int // (group, group above it at any depth)
+
+	JournalBytes int64 // log since the last fold
+	DiskBytes    int64 // all files
+}
+
+// Stats counts what the engine holds. It passes over all sets, some
+// milliseconds for 100,000.
+func (e *Engine) Stats() Stats {
+	st := e.now.Load()
+	disk := e.store.Stats()
+	out := Stats{
+		Revision: st.rev, Folded: Revision(e.store.Applied()), Oldest: Revision(e.store.Oldest()),
+		Directories: len(st.dirs), Users: st.len(setAll), ActiveUsers: st.len(setActive),
+		Groups: st.group.len(), NestingPairs: st.nest.pairs,
+		JournalBytes: e.store.JournalBytes(), DiskBytes: disk.JournalBytes + disk.TableBytes,
+	}
+	for _, s := range st.sets.All() {
+		if s.flags&slotListed != 0 {
+			out.Memberships += int(s.n)
+		}
+	}
+	for _, n := range st.nest.nodes.All() {
+		if *n != nil {
+			out.Nestings += len((*n).children)
+		}
+	}
+	return out
+}
+
+// Verify reads every byte of the data folder and checks it, makes the whole
+// state again from it, and compares that with the state in memory: every set in
+// both directions, the nesting, the names and their order, every record. It
+// returns nil or everything that is wrong, joined. Updates wait while it
+// compares. Report, if not nil, is told what is being done.
+func (e *Engine) Verify(ctx context.Context, report func(string)) error {
+	if report == nil {
+		report = func(string) {}
+	}
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	defer e.release()
+	e.commit.drain()
+	st, err := e.views.open(&e.now)
+	if err != nil {
+		return err
+	}
+	defer e.views.done(st)
+
+	if err := e.store.Verify(ctx, report); err != nil {
+		return err
+	}
+	report("reading the state again")
+	again, err := load(e.store, noLimit)
+	if err != nil {
+		return err
+	}
+	report("comparing it with the state in memory")
+	again.arrange()
+	return errors.Join(st.consistent(e), again.consistent(e), st.same(again))
+}
+
+// consistent checks the derived structures of a state against each other, and
+// that every record can be read.
+func (st *state) consistent(e *Engine) error {
+	var errs []error
+	wrong := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("in memory: "+format+": %w", append(args, ErrCorrupt)...))
+	}
+	forward, backward := 0, 0
+	for set, s := range st.sets.All() {
+		if s.flags&slotListed == 0 {
+			continue
+		}
+		for u := range st.direct(set).all() {
+			forward++
+			if !idlist.Contains(st.setsOf(u), set) {
+				wrong("user %d is in set %d, which the user does not list", u, set)
+			}
+		}
+		if _, err := st.groupRecord(e.store, set); err != nil {
+			wrong("group %d: %v", set, err)
+		}
+	}
+	all := st.direct(setAll)
+	for u := range all.all() {
+		for range idlist.All(st.setsOf(u)) {
+			backward++
+		}
+		if _, err := st.userRecord(e.store, u); err != nil {
+			wrong("user %d: %v", u, err)
+		}
+	}
+	if forward != backward {
+		wrong("%d memberships by set, %d by user", forward, backward)
+	}
+	if err := st.names.check(&st.users); err != nil {
+		wrong("%v", err)
+	}
+	for set, n := range st.nest.nodes.All() {
+		if *n != nil && !st.aboveIsRight(set) {
+			wrong("what lies above set %d", set)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// aboveIsRight computes what lies above a set once more, by walking.
+func (st *state) aboveIsRight(set uint32) bool {
+	seen := map[uint32]bool{}
+	todo := st.nest.at(set).parents
+	for len(todo) > 0 {
+		p := todo[0]
+		todo = todo[1:]
+		if !seen[p] {
+			seen[p] = true
+			todo = append(todo[:len(todo):len(todo)], st.nest.at(p).parents...)
+		}
+	}
+	for _, p := range st.nest.at(set).above {
+		if !seen[p] {
+			return false
+		}
+	}
+	return len(seen) == len(st.nest.at(set).above)
+}
+
+// same compares two states of one revision.
+func (st *state) same(other *state) error {
+	var errs []error
+	differ := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("disk and memory differ: "+format+": %w", append(args, ErrCorrupt)...))
+	}
+	if st.rev != other.rev || st.nextUser > other.nextUser || st.nextSet > other.nextSet {
+		differ("revision %d, %d", st.rev, other.rev)
+	}
+	for set := range max(st.nextSet, other.nextSet) {
+		if st.exists(set) != other.exists(set) || !st.direct(set).equal(other.direct(set)) {
+			differ("members of set %d", set)
+		}
+		a, b := st.nest.at(set), other.nest.at(set)
+		if !equalIDs(a.children, b.children) || !equalIDs(a.above, b.above) {
+			differ("nesting of set %d", set)
+		}
+		if ca, _ := st.group.get(set); ca != cardIn(&other.group, set) {
+			differ("name of group %d", set)
+		}
+	}
+	for u := range max(st.nextUser, other.nextUser) {
+		if ca, _ := st.users.get(u); ca != cardIn(&other.users, u) {
+			differ("name of user %d", u)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func cardIn(r *roll, n uint32) card {
+	c, _ := r.get(n)
+	return c
+}
+
+func equalIDs(a, b []uint32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
