@@ -418,7 +418,7 @@ func (p page) bounds(k uint32) (from, to int) {
 		if k > 0 {
 			from = int(p[2*k-1]) | int(p[2*k])<<8
 		}
-		return narrowHead + from, narrowHead + int(p[2*k+1]) | int(p[2*k+2])<<8
+		return narrowHead + from, narrowHead + (int(p[2*k+1]) | int(p[2*k+2])<<8)
 	}
 	return p.wideBounds(k)
 }

@@ -283,3 +283,42 @@ func TestCheckDoesNotAllocate(t *testing.T) {
 		t.Fatalf("%v allocations", n)
 	}
 }
+
+// TestPagesOfManySets fills the lists of neighbours until their page takes its
+// wide form, and empties it again.
+func TestPagesOfManySets(t *testing.T) {
+	var x index
+	own := new(radix.Owner)
+	want := map[uint32][]uint32{}
+	for set := range uint32(8_000) {
+		x.create(own, set<<17, true) // deltas of three bytes
+		for _, u := range []uint32{0, 3 + set%3, 15} {
+			x.add(own, set<<17, []uint32{u})
+			want[u] = append(want[u], set<<17)
+		}
+		if set%999 == 0 || set > 7_990 {
+			for u := range uint32(pageUsers) {
+				if got := idlist.Decode(nil, x.setsOf(u)); !slices.Equal(got, want[u]) {
+					t.Fatalf("after set %d user %d lists %d sets, want %d", set, u, len(got), len(want[u]))
+				}
+			}
+		}
+	}
+	if p := x.pages.Get(0); p[0] != 1 {
+		t.Fatalf("a page of %d bytes is not wide", len(p))
+	}
+	again := x
+	again.pages = radix.Tree[string]{}
+	again.derive(new(radix.Owner), pageUsers)
+	if again.pages.Get(0) != x.pages.Get(0) {
+		t.Fatal("the derived page differs")
+	}
+	for set := range uint32(8_000) {
+		for _, u := range []uint32{0, 3 + set%3, 15} {
+			x.remove(own, set<<17, []uint32{u})
+		}
+	}
+	if p := x.pages.Get(0); p != "" {
+		t.Fatalf("%d bytes are left of an empty page", len(p))
+	}
+}

@@ -231,6 +231,48 @@ func appendToModel(j store.Journal, p *promise, r *rand.Rand) error {
 	return nil
 }
 
+// The process dies before each operation of a short life that rotates and retires; while the next process opens
+// what is in the cache of the system, and goes on, the power fails.
+func TestJournalKilled(t *testing.T) {
+	for n, over := 0, false; !over; n++ {
+		f := storetest.NewFaultFS()
+		if err := store.CreateJournal(f, journalDir, testUUID, 1, 4096); err != nil {
+			t.Fatal(err)
+		}
+		c := &crasher{promise: &promise{}, t: t, killIn: n}
+		f.Hook(func(op storetest.Op) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.killIn--
+			if c.killIn < 0 {
+				return storetest.ErrKilled
+			}
+			return nil
+		})
+		j, err := store.OpenJournal(f, journalDir, testUUID, false, 4096)
+		if err == nil {
+			r := rand.New(rand.NewPCG(5, 5))
+			for i := 0; i < 16 && err == nil; i++ {
+				if err = appendToModel(j, c.promise, r); err == nil && i%6 == 5 {
+					err = j.Retire(c.retire(r))
+				}
+			}
+			j.Abandon()
+		}
+		over = err == nil
+		c.revive(-1)
+		c.n = uint64(n) * 1000
+		f.Hook(func(op storetest.Op) error { return c.before(f, op) })
+		j = reopenJournal(t, f, journalDir, 4096)
+		c.opened(j.Head())
+		if err := appendToModel(j, c.promise, rand.New(rand.NewPCG(uint64(n), 0))); err != nil {
+			t.Fatal(err)
+		}
+		f.Hook(nil)
+		j.Abandon()
+	}
+}
+
 // A frame that was in flight is torn in every possible way: each subset of its sectors, and each number of its bytes.
 func TestJournalTorn(t *testing.T) {
 	for _, size := range []int{1, 27, 300, 460, 1200, 2000} {

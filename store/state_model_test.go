@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/roster/store"
 	"pgregory.net/rapid"
@@ -118,10 +119,18 @@ func decodeChange(b []byte) iter.Seq2[string, string] {
 	}
 }
 
-// copyStore copies the folder of a store, which may be open, as a kill of the process would leave it. Blocks of
-// zeros, of which the files have many, are left out.
+// copyStore copies the folder of a store, which may be open, as a kill of the process would leave it, once Badger is
+// done with turning older write-ahead files into tables. Blocks of zeros, of which the files have many, are left out.
 func copyStore(t rapid.TB, from, to string) {
 	t.Helper()
+	for {
+		wals, err := filepath.Glob(filepath.Join(from, "state", "*.mem"))
+		check(t, err)
+		if len(wals) <= 1 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err

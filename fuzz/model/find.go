@@ -1,0 +1,107 @@
+package model
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rosterdb/roster"
+)
+
+// FindUser returns every user that a reference may mean: as a name in any
+// directory, as name@directory (at the last @), as domain\name (at the first
+// \), or as #number, which goes before everything else.
+func (m *Model) FindUser(ref string) []roster.UserID {
+	folded := Fold(ref)
+	at, slash := split(ref, strings.LastIndexByte(ref, '@')), split(ref, strings.IndexByte(ref, '\\'))
+	number, isNumber := number(ref)
+	var out []roster.UserID
+	for _, id := range m.Live {
+		u := m.Users[id]
+		d := m.Directories[u.Directory]
+		switch {
+		case isNumber && u.Number == number:
+			return []roster.UserID{id}
+		case u.Folded == folded,
+			at.ok && isCalled(d, at.right) && u.Folded == Fold(at.left),
+			slash.ok && isCalled(d, slash.left) && u.Folded == Fold(slash.right):
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// FindGroup returns every group that a reference may mean: as a name in any
+// directory, as directory:name (at the first colon), or as #number.
+func (m *Model) FindGroup(ref string) []roster.GroupID {
+	folded := Fold(ref)
+	colon := split(ref, strings.IndexByte(ref, ':'))
+	number, isNumber := number(ref)
+	var out []roster.GroupID
+	for _, id := range m.LiveGroups {
+		g := m.Groups[id]
+		switch {
+		case isNumber && g.Number == number:
+			return []roster.GroupID{id}
+		case g.Folded == folded,
+			colon.ok && isCalled(m.Directories[g.Directory], colon.left) && g.Folded == Fold(colon.right):
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// Answer returns what the engine has to answer of the users or groups that a
+// reference may mean.
+func Answer[T any](found []T) (one T, err error) {
+	switch len(found) {
+	case 0:
+		return one, roster.ErrNotFound
+	case 1:
+		return found[0], nil
+	}
+	return one, roster.ErrAmbiguous
+}
+
+// UserRef returns a reference to a user, as an AmbiguousError lists it.
+func (m *Model) UserRef(u roster.UserID) string {
+	return m.Users[u].Username + "@" + m.Directories[m.Users[u].Directory].Name
+}
+
+// GroupRef returns a reference to a group, as an AmbiguousError lists it.
+func (m *Model) GroupRef(g roster.GroupID) string {
+	return m.Directories[m.Groups[g].Directory].Name + ":" + m.Groups[g].Name
+}
+
+// Refs returns the references to what was found, sorted.
+func Refs[T any](found []T, ref func(T) string) []string {
+	out := make([]string, len(found))
+	for i, f := range found {
+		out[i] = ref(f)
+	}
+	slices.Sort(out)
+	return out
+}
+
+type halves struct {
+	left, right string
+	ok          bool
+}
+
+func split(ref string, at int) halves {
+	if at <= 0 {
+		return halves{}
+	}
+	return halves{ref[:at], ref[at+1:], true}
+}
+
+func isCalled(d roster.Directory, name string) bool {
+	f := Fold(name)
+	return Fold(d.Name) == f || Fold(d.Domain) == f
+}
+
+func number(ref string) (uint64, bool) {
+	digits, ok := strings.CutPrefix(ref, "#")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return n, ok && err == nil
+}
