@@ -99,11 +99,12 @@ const (
 // never one of the words above: "all" is a group. White space may stand around
 // everything but names and their colons.
 //
-// The error is a *SyntaxError. An expression is at most 64 KiB long, with at
-// most 200 parentheses and negations within each other.
+// The error is a *SyntaxError. An expression is at most 64 KiB long, both as
+// given and as String writes it, with at most 200 parentheses and negations
+// within each other.
 func ParseExpr(s string) (*Expr, error) {
 	if len(s) > maxExpr {
-		return nil, &SyntaxError{maxExpr, fmt.Sprintf("an expression of at most %d bytes", maxExpr), fmt.Sprintf("%d", len(s))}
+		return nil, tooLong(len(s))
 	}
 	for i, r := range s {
 		if _, size := utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && size == 1 {
@@ -118,7 +119,15 @@ func ParseExpr(s string) (*Expr, error) {
 	if p.pos < len(s) {
 		return nil, p.fail(`"&", "|" or the end`)
 	}
-	return &Expr{root}, nil
+	x := &Expr{root}
+	if size := len(x.String()); size > maxExpr {
+		return nil, tooLong(size)
+	}
+	return x, nil
+}
+
+func tooLong(size int) error {
+	return &SyntaxError{0, fmt.Sprintf("an expression of at most %d bytes", maxExpr), fmt.Sprintf("one of %d", size)}
 }
 
 // exprParser goes through a text by recursive descent. Each of its methods that
@@ -282,7 +291,7 @@ func (p *exprParser) bare(stop string) string {
 }
 
 func isBare(r rune) bool {
-	return unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) || strings.ContainsRune(`_-./@:\#`, r)
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(`_-./@:\#`, r) || unicode.IsMark(r)
 }
 
 // quoted reads a name in quotes, from the first quote to the last.
@@ -312,31 +321,22 @@ func (p *exprParser) quoted() (string, error) {
 }
 
 // String returns the expression as text that ParseExpr reads as the same.
-func (x *Expr) String() string {
-	s := string(x.root.appendTo(nil, " & ", " | "))
-	if len(s) > maxExpr {
-		// Without the spaces it is never longer than the text it came from.
-		s = string(x.root.appendTo(nil, "&", "|"))
-	}
-	return s
-}
+func (x *Expr) String() string { return string(x.root.appendTo(nil)) }
 
-// appendTo appends the text of x to b, with the operators as given.
-func (x *exprNode) appendTo(b []byte, and, or string) []byte {
+// appendTo appends the text of x to b.
+func (x *exprNode) appendTo(b []byte) []byte {
 	switch x.kind {
 	case exprAnd, exprOr:
-		operator := or
-		if x.kind == exprAnd {
-			operator = and
-		}
 		for i := range x.args {
-			if i > 0 {
-				b = append(b, operator...)
+			if i > 0 && x.kind == exprAnd {
+				b = append(b, " & "...)
+			} else if i > 0 {
+				b = append(b, " | "...)
 			}
-			b = x.args[i].appendWithin(b, x.kind, and, or)
+			b = x.args[i].appendWithin(b, x.kind)
 		}
 	case exprNot:
-		b = x.args[0].appendWithin(append(b, '!'), exprNot, and, or)
+		b = x.args[0].appendWithin(append(b, '!'), exprNot)
 	case exprGroup:
 		if !isBareName(x.name) || isSpokenFor(x.name) {
 			return appendQuoted(b, x.name)
@@ -353,11 +353,11 @@ func (x *exprNode) appendTo(b []byte, and, or string) []byte {
 
 // appendWithin appends the text of x as an operand of an operator of that kind,
 // in parentheses where it would be read as something else.
-func (x *exprNode) appendWithin(b []byte, kind exprKind, and, or string) []byte {
+func (x *exprNode) appendWithin(b []byte, kind exprKind) []byte {
 	if x.kind == exprOr || x.kind == exprAnd && kind == exprNot {
-		return append(x.appendTo(append(b, '('), and, or), ')')
+		return append(x.appendTo(append(b, '(')), ')')
 	}
-	return x.appendTo(b, and, or)
+	return x.appendTo(b)
 }
 
 // appendName appends what stands after the colon.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rosterdb/roster/internal/radix"
@@ -314,6 +315,34 @@ func TestOrderReadsDoNotAllocate(t *testing.T) {
 	}
 }
 
+// TestReadersBesideRollAndOrder is for the race detector: a snapshot of both is
+// read, without a lock, while the writer renames users.
+func TestReadersBesideRollAndOrder(t *testing.T) {
+	const users = 2000
+	r, o := orderOf(users)
+	var wg sync.WaitGroup
+	for round := range uint32(20) {
+		rs, os := *r, *o
+		wg.Go(func() {
+			if err := os.check(&rs); err != nil {
+				t.Errorf("snapshot %d: %v", round, err)
+			}
+			for n, c := range rs.all() {
+				if got, ok := rs.find(0, c.fold()); !ok || got != n {
+					t.Errorf("snapshot %d: find(%q) = %d, %t, want %d", round, c.name, got, ok, n)
+				}
+			}
+		})
+		own := new(radix.Owner)
+		for n := round; n < users; n += 40 {
+			o.remove(own, n)
+			r.put(own, n, card{id: uint64(n) + 1, name: fmt.Sprintf("New%d-%d", n, round)})
+			o.insert(own, r, []uint32{n}, func(uint32) {})
+		}
+	}
+	wg.Wait()
+}
+
 // orderOf returns users in a random order of names, and their order.
 func orderOf(n int) (*roll, *order) {
 	own := new(radix.Owner)
@@ -343,7 +372,8 @@ func labelsOf(o *order) []uint32 {
 	return labels
 }
 
-// TestOrderMemory: 9 bytes a user, loaded or inserted one by one.
+// TestOrderMemory: 9 bytes a user when loaded, and little more when inserted one
+// by one, which leaves chunks half full.
 func TestOrderMemory(t *testing.T) {
 	const users = 100_000
 	r, o := orderOf(users)

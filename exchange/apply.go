@@ -231,7 +231,8 @@ func (a *applier) findHome(named map[string]roster.Directory) {
 		id++
 	}
 	a.known[id] = true
-	a.home, a.newHome = &roster.Directory{ID: id, Name: name}, true
+	// An LDIF without users and groups makes none.
+	a.home, a.newHome = &roster.Directory{ID: id, Name: name}, a.plan.users+a.plan.groups > 0
 }
 
 // directory returns where a record belongs.

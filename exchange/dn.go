@@ -82,8 +82,11 @@ func (p *dnParser) part() (string, bool) {
 		return "", false
 	}
 	name = strings.TrimPrefix(strings.ToLower(name), "oid.")
-	// NUL and 0x01 separate parts; escaped ones in a value must not look so.
-	value = strings.NewReplacer("\x00", "\x02\x30", "\x01", "\x02\x31", "\x02", "\x02\x32").Replace(text.Fold(value))
+	value = text.Fold(value)
+	if strings.ContainsAny(value, "\x00\x01\x02") {
+		// NUL and 0x01 separate parts; escaped ones in a value must not look so.
+		value = strings.NewReplacer("\x00", "\x020", "\x01", "\x021", "\x02", "\x022").Replace(value)
+	}
 	return name + "=" + value, true
 }
 

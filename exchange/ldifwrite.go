@@ -151,15 +151,15 @@ func (w *ldifWriter) user(u roster.User) error {
 	return w.write()
 }
 
-// names writes cn and sn, which an inetOrgPerson must have, and displayName.
+// names writes displayName, which an import reads, and the cn and sn that an
+// inetOrgPerson must have.
 func (w *ldifWriter) names(u *roster.User) {
 	full := u.FullName
 	if full == "" {
 		full = u.Username
 		w.left["users without a full name: the username is written in its place"]++
-	} else {
-		w.line("displayName", full)
 	}
+	w.line("displayName", full)
 	if !hasAttribute(u, "cn") {
 		w.line("cn", full)
 	}

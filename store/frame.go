@@ -1,5 +1,70 @@
 package store
 
+// The journal's bytes. All numbers are little-endian, all checksums CRC-32C.
+//
+// A segment is a file of a fixed size, a multiple of 32. Its first 512 bytes are the header:
+//
+//	  0  8  "ROSTERJL"
+//	  8  4  format, 1
+//	 12  4  0
+//	 16 16  uuid of the store
+//	 32  8  number of the segment, one more than that of the segment before
+//	 40  8  revision of the first record
+//	 48  8  size of the file
+//	 56  4  crc of the last frame before the seal of the segment before; 0 in the first segment of a journal
+//	 60     0
+//	508  4  checksum of bytes 0 to 507; "crc" of the segment
+//
+// Frames follow without gaps, each at a multiple of 32, and then zeros up to the end. A frame is
+//
+//	 0  4  kind: "RECS" records, "SEAL" the journal goes on in the next segment, "DONE" it was closed in order
+//	 4  4  length of the body
+//	 8  8  revision of the first record in it; for the other kinds, of the next record to come
+//	16  4  number of records, whose revisions are consecutive; 0 for the other kinds
+//	20  4  crc of the frame before, of the segment for its first frame
+//	24  4  checksum of the body as it stands in the file
+//	28  4  checksum of the crc of the segment continued with bytes 0 to 27; "crc" of the frame
+//	32     body
+//	       1 to 32 bytes A5, up to a multiple of 32
+//
+// The body of a RECS frame holds for each record its length as a uvarint and its bytes, that of a SEAL the number (8)
+// and the crc (4) of the next segment, that of a DONE nothing. The body is whitened, see the method whiten.
+//
+// Example: the header of segment 1 of the store 000102030405060708090a0b0c0d0e0f, a file of 4096 bytes, and the frame
+// that holds revision 1, "hello", and revision 2, "you":
+//
+//	000  52 4f 53 54 45 52 4a 4c  01 00 00 00 00 00 00 00  ROSTERJL
+//	010  00 01 02 03 04 05 06 07  08 09 0a 0b 0c 0d 0e 0f
+//	020  01 00 00 00 00 00 00 00  01 00 00 00 00 00 00 00
+//	030  00 10 00 00 00 00 00 00  00 00 00 00 00 00 00 00
+//	     …
+//	1f0  00 00 00 00 00 00 00 00  00 00 00 00 69 4d 04 84
+//	200  52 45 43 53 0a 00 00 00  01 00 00 00 00 00 00 00  RECS
+//	210  02 00 00 00 69 4d 04 84  c4 27 27 98 87 1f 9e 8c
+//	220  d7 c9 7a ea 0c 28 31 51  6c 30 a5 a5 a5 a5 a5 a5  05 h e l l o 03 y o u, whitened
+//	230  a5 a5 a5 a5 a5 a5 a5 a5  a5 a5 a5 a5 a5 a5 a5 a5
+//
+// # Torn or damaged
+//
+// The space of a frame was zeroed and flushed before the frame was written, and a frame is written only after the one
+// before it was flushed. So a crash can leave one incomplete frame, the last one. We assume of a disk that a
+// write which was cut short leaves each 512-byte sector as it was or as it should be, in any choice of
+// sectors, or the first bytes as they should be and the rest as it was. No sector of a frame is all zero: a header
+// begins with letters, the end marks are not zero, and a body is whitened. Therefore, where no whole frame is found:
+//
+//   - All zero from there on: that is the end of the frames.
+//   - A valid header and another body than it announces: the frame is torn if its last byte, or all that it has of
+//     some sector, is zero, and nothing but zeros follow it.
+//   - No valid header, and zeros after where it would have ended: the header itself is torn.
+//   - Zeros up to the end of the sector in which the header would begin: that sector was not written. The frame is
+//     torn if no valid frame header follows anywhere; with one following, more than the last frame is gone.
+//   - Everything else is damage.
+//
+// A torn frame held nothing that was acknowledged. What cannot be told from one, and is dropped like it: an
+// acknowledged last frame of which whole sectors, or the last bytes, turned into zeros; with it go the frames that lie
+// in the same zeroed sector. Changed bits in the last frame, and anything at all in the frames before it, are noticed.
+// So is the loss of a file: the file `oldest` names the first segment, and each one names, or is, the end.
+
 import (
 	"encoding/binary"
 	"errors"
@@ -77,7 +142,7 @@ func parseSegmentHeader(b []byte) (segmentHeader, error) {
 	h.first = binary.LittleEndian.Uint64(b[40:])
 	h.size = int64(binary.LittleEndian.Uint64(b[48:]))
 	h.chain = binary.LittleEndian.Uint32(b[56:])
-	if h.first == 0 || h.size < sectorSize || h.size%frameAlign != 0 {
+	if h.first == 0 || h.size < sectorSize+markSize || h.size%frameAlign != 0 {
 		return h, errors.New("impossible values in the segment header")
 	}
 	return h, nil

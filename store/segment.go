@@ -175,6 +175,9 @@ func (s *segment) scan(f io.ReaderAt) (seal, error) {
 			return seal{binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint32(body[8:])}, nil
 		}
 		s.add(&fr.frameHeader)
+		if s.room() < 0 {
+			return seal{}, s.damaged(fr.at, "a frame that leaves no room for a seal")
+		}
 	}
 }
 
