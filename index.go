@@ -463,11 +463,19 @@ func (p page) splice(k uint32, s *idlist.Splice) page {
 	if total == 0 {
 		return ""
 	}
-	b := appendPageHead(make([]byte, 0, wideHead+total), &ends)
+	b := appendPageHead(make([]byte, 0, pageHeadLen(total)+total), &ends)
 	b = append(b, body[:from]...)
 	b = append(b, s.Mid()...)
 	b = append(b, body[from+s.To-s.From:]...)
 	return page(unsafe.String(unsafe.SliceData(b), len(b)))
+}
+
+// pageHeadLen is the length of what stands before lists of that total length.
+func pageHeadLen(total int) int {
+	if total <= 0xffff {
+		return narrowHead
+	}
+	return wideHead
 }
 
 func appendPageHead(b []byte, ends *[pageUsers]int) []byte {

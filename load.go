@@ -6,7 +6,6 @@ import (
 	"hash/maphash"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/rosterdb/roster/internal/idlist"
@@ -22,7 +21,7 @@ func load(s *store.Store, maxNesting int) (*state, error) {
 	if err := st.decodeMeta(s.Meta()); err != nil {
 		return nil, err
 	}
-	l := loader{st: st, children: map[uint32][]uint32{}}
+	l := loader{st: st, labels: make([]uint32, st.nextUser), children: map[uint32][]uint32{}}
 	if err := s.Load(runtime.GOMAXPROCS(0), l.value); err != nil {
 		return nil, err
 	}
@@ -50,21 +49,13 @@ const noLimit = 1 << 60
 
 // loader takes folded values in any order, from several goroutines.
 type loader struct {
-	mu       sync.Mutex
-	st       *state
-	users    []loadedPage // by page
-	groups   []loadedPage
+	st     *state
+	labels []uint32 // by user; each page of users writes its own part
+
+	mu       sync.Mutex // guards what follows, and st
+	users    filing
+	groups   filing
 	children map[uint32][]uint32
-}
-
-type loadedPage struct {
-	page  uint32
-	cards []loadedCard
-}
-
-type loadedCard struct {
-	n, label uint32
-	card
 }
 
 // value decodes outside the lock and stores inside it.
@@ -75,9 +66,9 @@ func (l *loader) value(key, value []byte) error {
 		case keyDirectories:
 			err = l.directory(value)
 		case keyUsers:
-			err = l.page(&l.users, n, value, true)
+			err = l.page(&l.st.users, &l.users, n, value, l.label)
 		case keyGroups:
-			err = l.page(&l.groups, n, value, false)
+			err = l.page(&l.st.group, &l.groups, n, value, nil)
 		case keySets:
 			if isShard {
 				err = l.shard(shardKey{n, hi}, value)
@@ -110,20 +101,41 @@ func (l *loader) directory(value []byte) error {
 	return nil
 }
 
-func (l *loader) page(to *[]loadedPage, page uint32, value []byte, labelled bool) error {
-	p := loadedPage{page: page}
-	err := eachRecord(string(value), labelled, func(k, label uint32, rec string) error {
-		c, err := cardOf(rec)
-		c.name, c.folded, c.uid = strings.Clone(c.name), strings.Clone(c.folded), strings.Clone(c.uid)
-		p.cards = append(p.cards, loadedCard{page*recordPageSize + k, label, c})
+// page takes a page of records into a roll.
+func (l *loader) page(r *roll, to *filing, page uint32, value []byte, label func(n, label uint32) error) error {
+	var found [recordPageSize]card
+	var refs [recordPageSize]*card
+	first := page * recordPageSize
+	err := eachRecord(string(value), label != nil, func(k, lab uint32, rec string) (err error) {
+		if found[k], err = cardOf(rec); err != nil {
+			return err
+		}
+		refs[k] = &found[k]
+		if label != nil {
+			err = label(first+k, lab)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	var f filing
+	cards := r.encode(first, &refs, &f)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	*to = append(*to, p)
+	r.pages.Set(l.st.own, page, cards)
+	to.names = append(to.names, f.names...)
+	to.ids = append(to.ids, f.ids...)
+	to.uids = append(to.uids, f.uids...)
+	return nil
+}
+
+// label notes a user's place in the order of names.
+func (l *loader) label(n, label uint32) error {
+	if n >= l.st.nextUser {
+		return fmt.Errorf("user %d has a number that was never given: %w", n, errMalformed)
+	}
+	l.labels[n] = label
 	return nil
 }
 
@@ -165,31 +177,21 @@ func (l *loader) nest(set uint32, value []byte) error {
 func (l *loader) finish() error {
 	st := l.st
 	slices.SortFunc(st.dirs, func(a, b dirEntry) int { return int(int64(a.ID) - int64(b.ID)) })
-	for _, p := range l.users {
-		if c := p.cards; len(c) > 0 && c[len(c)-1].n >= st.nextUser {
-			return fmt.Errorf("user %d has a number that was never given: %w", c[len(c)-1].n, errMalformed)
+	st.users.adopt(st.own, &l.users)
+	st.group.adopt(st.own, &l.groups)
+	for n := range st.group.all() {
+		ref := st.sets.Ref(st.own, n)
+		if ref.flags&slotLive == 0 {
+			return fmt.Errorf("group %d has no set: %w", n, errMalformed)
 		}
-	}
-	byPage := func(a, b loadedPage) int { return int(int64(a.page) - int64(b.page)) }
-	slices.SortFunc(l.users, byPage)
-	slices.SortFunc(l.groups, byPage)
-	st.users.load(st.own, cardsIn(l.users))
-	st.group.load(st.own, cardsIn(l.groups))
-	for _, p := range l.groups {
-		for _, c := range p.cards {
-			ref := st.sets.Ref(st.own, c.n)
-			if ref.flags&slotLive == 0 {
-				return fmt.Errorf("group %d has no set: %w", c.n, errMalformed)
-			}
-			ref.flags |= slotListed
-		}
+		ref.flags |= slotListed
 	}
 	if err := st.checkShards(); err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
 	var named error
-	wg.Go(func() { named = st.names.load(st.own, l.labels()) })
+	wg.Go(func() { named = st.names.load(st.own, l.labels) })
 	wg.Go(func() { st.derive(st.own, st.nextUser) })
 	wg.Wait()
 	if named != nil {
@@ -205,29 +207,6 @@ func (l *loader) finish() error {
 		return fmt.Errorf("%d users and %d records of users: %w", n, st.users.len(), errMalformed)
 	}
 	return nil
-}
-
-// labels returns the order label of every user, by number.
-func (l *loader) labels() []uint32 {
-	labels := make([]uint32, l.st.nextUser)
-	for _, p := range l.users {
-		for _, c := range p.cards {
-			labels[c.n] = c.label
-		}
-	}
-	return labels
-}
-
-func cardsIn(pages []loadedPage) func(yield func(uint32, card) bool) {
-	return func(yield func(uint32, card) bool) {
-		for _, p := range pages {
-			for i := range p.cards {
-				if !yield(p.cards[i].n, p.cards[i].card) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // checkShards holds the shards of each large set to the count in its head, and

@@ -348,7 +348,7 @@ func orderOf(n int) (*roll, *order) {
 	own := new(radix.Owner)
 	r := newRoll("usr_", maphash.MakeSeed())
 	names := rand.New(rand.NewPCG(3, 4)).Perm(n)
-	r.load(own, func(yield func(uint32, card) bool) {
+	loadRoll(&r, own, func(yield func(uint32, card) bool) {
 		for i, k := range names {
 			if !yield(uint32(i), card{id: uint64(i) + 1, name: fmt.Sprintf("user%08d", k)}) {
 				return

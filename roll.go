@@ -170,26 +170,6 @@ func (r *roll) find(dir uint32, folded string) (n uint32, ok bool) {
 	return 0, false
 }
 
-// findAny returns how many directories hold a folded name, and its number in
-// one of them. It does not allocate.
-func (r *roll) findAny(folded string) (n uint32, matches int) {
-	for n = range r.named(folded) {
-		matches++
-	}
-	return n, matches
-}
-
-// findAll returns the numbers of a folded name in all directories, in the order
-// of those, or nil.
-func (r *roll) findAll(folded string) []uint32 {
-	var found []uint32
-	for n := range r.named(folded) {
-		found = append(found, n)
-	}
-	slices.SortFunc(found, r.compare)
-	return found
-}
-
 // byID returns the number with that id.
 func (r *roll) byID(id uint64) (n uint32, ok bool) {
 	if n = uint32(id - 1); uint64(n) == id-1 {
@@ -313,40 +293,38 @@ func (r *roll) unfile(own *radix.Owner, n uint32, c, other *card) {
 	}
 }
 
-// load gives an empty roll its cards, each number once, in ascending order. It
-// does what put of each would do, in a fraction of the time.
-func (r *roll) load(own *radix.Owner, all iter.Seq2[uint32, card]) {
-	var (
-		names, ids, uids []linhash.Entry
-		bodies           [pageCards][]byte // of the page that is being made
-		page             uint32
-	)
-	finish := func() {
-		*r.pages.Ref(own, page) = makeCards(&bodies)
-		for i := range bodies {
-			bodies[i] = bodies[i][:0]
+// filing is what the tables of a roll will hold, gathered card by card while a
+// store is opened.
+type filing struct{ names, ids, uids []linhash.Entry }
+
+// encode returns the page of the cards from number first on, nil for those that
+// do not exist, and adds them to f. It does not change the roll.
+func (r *roll) encode(first uint32, page *[pageCards]*card, f *filing) cards {
+	var bodies [pageCards][]byte
+	for k, p := range page {
+		if p == nil {
+			continue
 		}
-	}
-	for n, c := range all {
-		if n/pageCards != page {
-			finish()
-			page = n / pageCards
-		}
-		c = r.normal(c)
-		bodies[n%pageCards] = c.encode(bodies[n%pageCards], n)
-		names = append(names, linhash.Make(r.hashName(c.fold()), n))
+		n, c := first+uint32(k), r.normal(*p)
+		bodies[k] = c.encode(nil, n)
+		f.names = append(f.names, linhash.Make(r.hashName(c.fold()), n))
 		if c.id != uint64(n)+1 {
-			ids = append(ids, linhash.Make(r.hashID(c.id), n))
+			f.ids = append(f.ids, linhash.Make(r.hashID(c.id), n))
 		}
 		if c.uid != "" {
-			uids = append(uids, linhash.Make(r.hashUID(c.uid), n))
+			f.uids = append(f.uids, linhash.Make(r.hashUID(c.uid), n))
 		}
 	}
-	finish()
-	r.n = len(names)
-	r.names = linhash.Fill(own, names)
-	r.ids = linhash.Fill(own, ids)
-	r.uids = linhash.Fill(own, uids)
+	return makeCards(&bodies)
+}
+
+// adopt gives a roll, whose pages encode has made, its tables. That takes a
+// fraction of the time of putting card by card.
+func (r *roll) adopt(own *radix.Owner, f *filing) {
+	r.n = len(f.names)
+	r.names = linhash.Fill(own, f.names)
+	r.ids = linhash.Fill(own, f.ids)
+	r.uids = linhash.Fill(own, f.uids)
 }
 
 // pageCards is how many cards a page holds. A change rewrites a page, 300 bytes

@@ -27,6 +27,7 @@ func main() {
 	memberships := flag.Int("memberships", 0, "number of direct memberships; 0: 20 a user")
 	seed := flag.Uint64("seed", 1, "seed of the generated organisation")
 	folder := flag.String("dir", "", "existing folder on the disk to be measured; empty: the one for temporary files")
+	keep := flag.String("keep", "", "make the organisation in this folder and keep it")
 	only := flag.String("only", "", "run the rows whose name holds this")
 	flag.Parse()
 	s := shape{users: *users, groups: *groups, memberships: *memberships}
@@ -36,13 +37,13 @@ func main() {
 	if s.memberships == 0 {
 		s.memberships = 20 * s.users
 	}
-	if err := run(context.Background(), s, *folder, *seed, *only); err != nil {
+	if err := run(context.Background(), s, *folder, *keep, *seed, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, s shape, folder string, seed uint64, only string) error {
+func run(ctx context.Context, s shape, folder, keep string, seed uint64, only string) error {
 	tmp, err := os.MkdirTemp(folder, "roster-bench-")
 	if err != nil {
 		return err
@@ -51,7 +52,10 @@ func run(ctx context.Context, s shape, folder string, seed uint64, only string) 
 	t := &table{only: only}
 	t.head(s)
 
-	dir := filepath.Join(tmp, "data")
+	dir := keep
+	if dir == "" {
+		dir = filepath.Join(tmp, "data")
+	}
 	start := time.Now()
 	o, err := s.build(ctx, dir, seed)
 	if err != nil {
