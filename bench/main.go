@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"time"
 
 	"github.com/rosterdb/roster"
@@ -28,7 +29,8 @@ func main() {
 	seed := flag.Uint64("seed", 1, "seed of the generated organisation")
 	folder := flag.String("dir", "", "existing folder on the disk to be measured; empty: the one for temporary files")
 	keep := flag.String("keep", "", "make the organisation in this folder and keep it")
-	only := flag.String("only", "", "run the rows whose name holds this")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the rows to this file")
+	only := flag.String("only", "", "run one group of rows: floors, checks, lists, commits, beside or load")
 	flag.Parse()
 	s := shape{users: *users, groups: *groups, memberships: *memberships}
 	if s.groups == 0 {
@@ -37,13 +39,13 @@ func main() {
 	if s.memberships == 0 {
 		s.memberships = 20 * s.users
 	}
-	if err := run(context.Background(), s, *folder, *keep, *seed, *only); err != nil {
+	if err := run(context.Background(), s, *folder, *keep, *profile, *seed, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, s shape, folder, keep string, seed uint64, only string) error {
+func run(ctx context.Context, s shape, folder, keep, profile string, seed uint64, only string) error {
 	tmp, err := os.MkdirTemp(folder, "roster-bench-")
 	if err != nil {
 		return err
@@ -70,13 +72,42 @@ func run(ctx context.Context, s shape, folder, keep string, seed uint64, only st
 	}
 	defer e.Close()
 	measureSpace(t, e, o, dir)
+	stop, err := startProfile(profile)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	b := &bench{t: t, o: o, e: e, tmp: tmp, seed: seed}
-	for _, rows := range []func(context.Context) error{b.floors, b.checks, b.lists, b.commits, b.beside, b.load} {
-		if err := rows(ctx); err != nil {
+	for _, group := range []struct {
+		name string
+		rows func(context.Context) error
+	}{{"floors", b.floors}, {"checks", b.checks}, {"lists", b.lists}, {"commits", b.commits}, {"beside", b.beside}, {"load", b.load}} {
+		if !t.wants(group.name) {
+			continue
+		}
+		if err := group.rows(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// startProfile profiles until stop is called; with no file named it does nothing.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
 }
 
 // measureOpen opens the folder some times and keeps it open.
