@@ -11,6 +11,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/rosterdb/roster/internal/idlist"
+	"github.com/rosterdb/roster/internal/radix"
 	"github.com/rosterdb/roster/store"
 )
 
@@ -237,53 +238,44 @@ func (w *valueWriter) directory(id DirectoryID) error {
 }
 
 func (w *valueWriter) userPage(page uint32) error {
-	st := w.st
-	return w.page(keyUsers, page, &st.fresh.users, &st.aged.users,
-		func(n uint32) bool { _, ok := st.users.get(n); return ok },
-		func(n uint32) (uint32, bool) { return st.names.label(n), true })
+	return w.page(keyUsers, page, &w.st.users, &w.st.fresh.users, &w.st.aged.users)
 }
 
 func (w *valueWriter) groupPage(page uint32) error {
-	st := w.st
-	return w.page(keyGroups, page, &st.fresh.groups, &st.aged.groups,
-		func(n uint32) bool { _, ok := st.group.get(n); return ok },
-		func(uint32) (uint32, bool) { return 0, false })
+	return w.page(keyGroups, page, &w.st.groups, &w.st.fresh.groups, &w.st.aged.groups)
 }
 
 // page puts a page of records: those that changed from memory, the others as
 // they were at the fold before.
-func (w *valueWriter) page(kind byte, page uint32, fresh, aged recordTree, exists func(uint32) bool, label func(uint32) (uint32, bool)) error {
+func (w *valueWriter) page(kind byte, page uint32, g *register, fresh, aged *radix.Tree[string]) error {
 	var recs [recordPageSize]string
 	missing := false
 	for k := range uint32(recordPageSize) {
 		n := page*recordPageSize + k
-		if exists(n) {
+		if g.has(n) {
 			recs[k] = firstOf(fresh.Get(n), aged.Get(n))
 			missing = missing || recs[k] == ""
 		}
 	}
 	if missing {
-		if err := w.fill(kind, page, &recs, exists); err != nil {
+		if err := w.fill(kind, page, &recs, g); err != nil {
 			return err
 		}
 	}
 	w.buf = w.buf[:0]
 	for k, rec := range recs {
 		if rec != "" {
-			l, labelled := label(page*recordPageSize + uint32(k))
-			w.buf = appendRecord(w.buf, uint32(k), l, labelled, rec)
+			w.buf = appendRecord(w.buf, uint32(k), g.byName.label(page*recordPageSize+uint32(k)), rec)
 		}
 	}
 	return w.put(pageKey(kind, page), w.buf)
 }
 
-type recordTree interface{ Get(uint32) string }
-
 // fill reads from Badger the records of a page that are not in memory.
-func (w *valueWriter) fill(kind byte, page uint32, recs *[recordPageSize]string, exists func(uint32) bool) error {
+func (w *valueWriter) fill(kind byte, page uint32, recs *[recordPageSize]string, g *register) error {
 	err := w.s.Get(w.st.base, pageKey(kind, page), func(value []byte) error {
-		return eachRecord(string(value), kind == keyUsers, func(k, _ uint32, rec string) error {
-			if recs[k] == "" && exists(page*recordPageSize+k) {
+		return eachRecord(string(value), func(k, _ uint32, rec string) error {
+			if recs[k] == "" && g.has(page*recordPageSize+k) {
 				recs[k] = rec
 			}
 			return nil
@@ -293,7 +285,7 @@ func (w *valueWriter) fill(kind byte, page uint32, recs *[recordPageSize]string,
 		return err
 	}
 	for k := range uint32(recordPageSize) {
-		if n := page*recordPageSize + k; recs[k] == "" && exists(n) {
+		if n := page*recordPageSize + k; recs[k] == "" && g.has(n) {
 			return &CorruptError{Path: "state", What: fmt.Sprintf("record %c%d is missing at revision %d", kind, n, w.st.base)}
 		}
 	}

@@ -13,8 +13,8 @@ import (
 // so that neighbours are neighbours on disk.
 //
 //	'd' directory:u32        the directory's record; "" once deleted
-//	'u' page:u32             records of 16 users with their order labels
-//	'g' page:u32             records of 16 sets that are groups
+//	'u' page:u32             records of 16 users, with their labels in the order of names
+//	'g' page:u32             records of those of 16 sets that are groups, likewise
 //	's' set:u32              the head of a set: form, count, and a small set's members
 //	's' set:u32 shard:u16    the members of a large set in one shard; "" for none
 //	'n' set:u32              the sets nested directly in a set, as a list
@@ -59,29 +59,24 @@ func parseKey(key []byte) (kind byte, n, hi uint32, shard bool, err error) {
 	return 0, 0, 0, false, fmt.Errorf("key %x: %w", key, errMalformed)
 }
 
-// appendRecord adds record k of a page: its place in the page, the user's order
-// label, the record with its length. Records ascend.
-func appendRecord(b []byte, k uint32, label uint32, labelled bool, rec string) []byte {
+// appendRecord adds record k of a page: its place in the page, its label in the
+// order of names, the record with its length. Records ascend.
+func appendRecord(b []byte, k, label uint32, rec string) []byte {
 	b = append(b, byte(k))
-	if labelled {
-		b = binary.LittleEndian.AppendUint32(b, label)
-	}
+	b = binary.LittleEndian.AppendUint32(b, label)
 	b = binary.AppendUvarint(b, uint64(len(rec)))
 	return append(b, rec...)
 }
 
 // eachRecord calls fn for the records of a page.
-func eachRecord(page string, labelled bool, fn func(k, label uint32, rec string) error) error {
+func eachRecord(page string, fn func(k, label uint32, rec string) error) error {
 	for page != "" {
-		k, label := uint32(page[0]), uint32(0)
-		page = page[1:]
-		if labelled {
-			if len(page) < 4 {
-				return errMalformed
-			}
-			label = uint32(page[0]) | uint32(page[1])<<8 | uint32(page[2])<<16 | uint32(page[3])<<24
-			page = page[4:]
+		if len(page) < 5 {
+			return errMalformed
 		}
+		k := uint32(page[0])
+		label := uint32(page[1]) | uint32(page[2])<<8 | uint32(page[3])<<16 | uint32(page[4])<<24
+		page = page[5:]
 		n, size := uvarint(page)
 		if k >= recordPageSize || size <= 0 || n > uint64(len(page)-size) {
 			return errMalformed

@@ -21,7 +21,9 @@ func load(s *store.Store, maxNesting int) (*state, error) {
 	if err := st.decodeMeta(s.Meta()); err != nil {
 		return nil, err
 	}
-	l := loader{st: st, labels: make([]uint32, st.nextUser), children: map[uint32][]uint32{}}
+	l := loader{st: st, children: map[uint32][]uint32{}}
+	l.users.labels = make([]uint32, st.nextUser)
+	l.groups.labels = make([]uint32, st.nextSet)
 	if err := s.Load(runtime.GOMAXPROCS(0), l.value); err != nil {
 		return nil, err
 	}
@@ -49,13 +51,18 @@ const noLimit = 1 << 60
 
 // loader takes folded values in any order, from several goroutines.
 type loader struct {
-	st     *state
-	labels []uint32 // by user; each page of users writes its own part
+	st *state
 
 	mu       sync.Mutex // guards what follows, and st
-	users    filing
-	groups   filing
+	users    gathered
+	groups   gathered
 	children map[uint32][]uint32
+}
+
+// gathered is what is gathered of a register beside its cards.
+type gathered struct {
+	filing
+	labels []uint32 // by number; each page writes its own part
 }
 
 // value decodes outside the lock and stores inside it.
@@ -66,9 +73,9 @@ func (l *loader) value(key, value []byte) error {
 		case keyDirectories:
 			err = l.directory(value)
 		case keyUsers:
-			err = l.page(&l.st.users, &l.users, n, value, l.label)
+			err = l.page(&l.st.users, &l.users, n, value)
 		case keyGroups:
-			err = l.page(&l.st.group, &l.groups, n, value, nil)
+			err = l.page(&l.st.groups, &l.groups, n, value)
 		case keySets:
 			if isShard {
 				err = l.shard(shardKey{n, hi}, value)
@@ -101,41 +108,31 @@ func (l *loader) directory(value []byte) error {
 	return nil
 }
 
-// page takes a page of records into a roll.
-func (l *loader) page(r *roll, to *filing, page uint32, value []byte, label func(n, label uint32) error) error {
+// page takes a page of records into a register.
+func (l *loader) page(g *register, to *gathered, page uint32, value []byte) error {
 	var found [recordPageSize]card
 	var refs [recordPageSize]*card
 	first := page * recordPageSize
-	err := eachRecord(string(value), label != nil, func(k, lab uint32, rec string) (err error) {
-		if found[k], err = cardOf(rec); err != nil {
-			return err
+	err := eachRecord(string(value), func(k, label uint32, rec string) (err error) {
+		if first+k >= uint32(len(to.labels)) {
+			return fmt.Errorf("record of number %d, which was never given: %w", first+k, errMalformed)
 		}
 		refs[k] = &found[k]
-		if label != nil {
-			err = label(first+k, lab)
-		}
+		to.labels[first+k] = label
+		found[k], err = cardOf(rec)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	var f filing
-	cards := r.encode(first, &refs, &f)
+	cards := g.encode(first, &refs, &f)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r.pages.Set(l.st.own, page, cards)
+	g.pages.Set(l.st.own, page, cards)
 	to.names = append(to.names, f.names...)
 	to.ids = append(to.ids, f.ids...)
 	to.uids = append(to.uids, f.uids...)
-	return nil
-}
-
-// label notes a user's place in the order of names.
-func (l *loader) label(n, label uint32) error {
-	if n >= l.st.nextUser {
-		return fmt.Errorf("user %d has a number that was never given: %w", n, errMalformed)
-	}
-	l.labels[n] = label
 	return nil
 }
 
@@ -177,9 +174,9 @@ func (l *loader) nest(set uint32, value []byte) error {
 func (l *loader) finish() error {
 	st := l.st
 	slices.SortFunc(st.dirs, func(a, b dirEntry) int { return int(int64(a.ID) - int64(b.ID)) })
-	st.users.adopt(st.own, &l.users)
-	st.group.adopt(st.own, &l.groups)
-	for n := range st.group.all() {
+	st.users.adopt(st.own, &l.users.filing)
+	st.groups.adopt(st.own, &l.groups.filing)
+	for n := range st.groups.all() {
 		ref := st.sets.Ref(st.own, n)
 		if ref.flags&slotLive == 0 {
 			return fmt.Errorf("group %d has no set: %w", n, errMalformed)
@@ -190,12 +187,14 @@ func (l *loader) finish() error {
 		return err
 	}
 	var wg sync.WaitGroup
-	var named error
-	wg.Go(func() { named = st.names.load(st.own, l.labels) })
+	var ordered error
+	wg.Go(func() {
+		ordered = errors.Join(st.users.byName.load(st.own, l.users.labels), st.groups.byName.load(st.own, l.groups.labels))
+	})
 	wg.Go(func() { st.derive(st.own, st.nextUser) })
 	wg.Wait()
-	if named != nil {
-		return named
+	if ordered != nil {
+		return ordered
 	}
 	for parent, children := range l.children {
 		for _, child := range children {

@@ -108,7 +108,7 @@ func (tx *Txn) DeleteDirectory(id DirectoryID) error {
 		if s.flags&slotListed == 0 {
 			continue
 		}
-		if c, _ := tx.st.group.get(n); DirectoryID(c.dir) == id {
+		if c, _ := tx.st.groups.get(n); DirectoryID(c.dir) == id {
 			return fmt.Errorf("directory %q has groups: %w", d.Name, ErrNotEmpty)
 		}
 	}
@@ -127,7 +127,7 @@ func (tx *Txn) CreateUser(u User) (UserID, error) {
 	}
 	u.ID = UserID(tx.st.nextUser)
 	if u.Number == 0 {
-		u.Number = freeNumber(&tx.st.users, uint32(u.ID), tx.st.maxUser)
+		u.Number = freeNumber(&tx.st.users.roll, uint32(u.ID), tx.st.maxUser)
 	}
 	u.Created, u.Updated = orDefault(u.Created, tx.now()), orDefault(u.Updated, tx.now())
 	u.Revision = tx.st.rev + 1
@@ -201,7 +201,7 @@ func (tx *Txn) checkUser(u *User) error {
 	if len(encodeUser(u)) > maxRecord {
 		return fmt.Errorf("user %q: record of more than %d bytes: %w", u.Username, maxRecord, ErrInvalid)
 	}
-	if err := taken(&tx.st.users, uint32(u.ID), u.Directory, u.Username, u.Number, u.UID); err != nil {
+	if err := taken(&tx.st.users.roll, uint32(u.ID), u.Directory, u.Username, u.Number, u.UID); err != nil {
 		return fmt.Errorf("user %w", err)
 	}
 	return nil
@@ -240,7 +240,7 @@ func (tx *Txn) CreateGroup(g Group) (GroupID, error) {
 	}
 	g.ID = GroupID(tx.st.nextSet)
 	if g.Number == 0 {
-		g.Number = freeNumber(&tx.st.group, uint32(g.ID), tx.st.maxGroup)
+		g.Number = freeNumber(&tx.st.groups.roll, uint32(g.ID), tx.st.maxGroup)
 	}
 	g.Created, g.Updated = orDefault(g.Created, tx.now()), orDefault(g.Updated, tx.now())
 	g.Revision = tx.st.rev + 1
@@ -304,7 +304,7 @@ func (tx *Txn) checkGroup(g *Group) error {
 	if len(encodeGroup(g)) > maxRecord {
 		return fmt.Errorf("group %q: record of more than %d bytes: %w", g.Name, maxRecord, ErrInvalid)
 	}
-	if err := taken(&tx.st.group, uint32(g.ID), g.Directory, g.Name, g.Number, g.UID); err != nil {
+	if err := taken(&tx.st.groups.roll, uint32(g.ID), g.Directory, g.Name, g.Number, g.UID); err != nil {
 		return fmt.Errorf("group %w", err)
 	}
 	return nil

@@ -109,7 +109,7 @@ func (s Set) ByName(after Cursor) iter.Seq[UserID] {
 			if err != nil {
 				return
 			}
-			from = s.st.behind(folded, dir)
+			from = s.st.users.behind(folded, dir)
 		}
 		for u := range s.byName(from) {
 			if !yield(UserID(u)) {
@@ -132,27 +132,17 @@ func (s Set) CursorAfter(u UserID) Cursor {
 	return cursorOf(c.fold(), c.dir)
 }
 
-// behind returns the first place in the order of names behind a folded name in
-// a directory.
-func (st *state) behind(folded string, dir uint32) place {
-	p := st.names.seek(&st.users, folded, dir)
-	if p != st.names.end() && st.users.compareTo(st.names.at(p), folded, dir) == 0 {
-		p = st.names.next(p)
-	}
-	return p
-}
-
 // sparse is the number of users for each member above which sorting the
 // members' labels finds the first by name sooner than walking along the names
 // does: a step costs about a nanosecond and a half, a label five.
 const sparse = 64
 
 func (s Set) byName(from place) iter.Seq[uint32] {
-	if s.n*sparse < s.st.names.len() || s.n <= 16 {
+	if s.n*sparse < s.st.users.byName.len() || s.n <= 16 {
 		return s.byLabel(from)
 	}
 	return func(yield func(uint32) bool) {
-		for u := range s.st.names.walk(from) {
+		for u := range s.st.users.byName.walk(from) {
 			if s.contains(u) && !yield(u) {
 				return
 			}
@@ -163,7 +153,7 @@ func (s Set) byName(from place) iter.Seq[uint32] {
 // byLabel puts the members' labels into a heap: the first few cost little more
 // than reading the labels, all of them a sort.
 func (s Set) byLabel(from place) iter.Seq[uint32] {
-	names := &s.st.names
+	names := &s.st.users.byName
 	return func(yield func(uint32) bool) {
 		if from == names.end() {
 			return

@@ -18,13 +18,12 @@ import (
 // names and their order. The rest of each record is read from Badger, except
 // for records that changed since they were last folded into it.
 type state struct {
-	rev   Revision
-	time  time.Time // of the newest record
-	index           // who is in which set
-	dirs  []dirEntry
-	users roll  // names, numbers and uids of the users
-	names order // the users by name
-	group roll  // likewise of the groups; a group's number is that of its set
+	rev    Revision
+	time   time.Time // of the newest record
+	index            // who is in which set
+	dirs   []dirEntry
+	users  register // names, numbers and uids of the users
+	groups register // likewise of the groups; a group's number is that of its set
 
 	fresh records // changed since the last fold began
 	aged  records // being folded now, or just folded
@@ -33,10 +32,9 @@ type state struct {
 	counters
 
 	// Of the head only.
-	own     *radix.Owner
-	unnamed []uint32 // users that names does not hold yet
-	dirty   *dirty
-	limit   int // Options.MaxNesting
+	own   *radix.Owner
+	dirty *dirty
+	limit int // Options.MaxNesting
 }
 
 // counters are what new numbers are made from.
@@ -107,7 +105,8 @@ func (d *dirty) merge(other *dirty) {
 // the name tables hash with.
 func newHead(seed maphash.Seed, limit int) *state {
 	st := &state{
-		users: newRoll(userUIDPrefix, seed), group: newRoll(groupUIDPrefix, seed),
+		users:    register{roll: newRoll(userUIDPrefix, seed)},
+		groups:   register{roll: newRoll(groupUIDPrefix, seed)},
 		counters: counters{nextSet: firstSet}, own: new(radix.Owner), dirty: newDirty(), limit: limit,
 	}
 	st.create(st.own, setAll, false)
@@ -125,18 +124,17 @@ func (st *state) freeze() *state {
 	return &frozen
 }
 
-// arrange puts the users created since the last call into the name order: many
-// at once cost one sort.
+// arrange puts everyone created since the last call into the order of names.
 func (st *state) arrange() {
-	if len(st.unnamed) > 0 {
-		st.names.insert(st.own, &st.users, st.unnamed, st.relabelled)
-		st.unnamed = nil
-	}
+	st.users.arrange(st.own, st.userLabelled)
+	st.groups.arrange(st.own, st.groupLabelled)
 }
 
-// relabelled marks the page of a user whose order label changed: labels are
+// userLabelled marks the page of a user whose order label changed: labels are
 // stored beside the records, so that opening needs no sort of names.
-func (st *state) relabelled(u uint32) { st.dirty.users.Add(u / recordPageSize) }
+func (st *state) userLabelled(u uint32) { st.dirty.users.Add(u / recordPageSize) }
+
+func (st *state) groupLabelled(g uint32) { st.dirty.groups.Add(g / recordPageSize) }
 
 // settle brings the nesting's closure up to date. It fails with ErrLimit.
 func (st *state) settle() error {
@@ -278,15 +276,7 @@ func (st *state) putUser(o *op) error {
 	if d == nil {
 		return fmt.Errorf("user %d in no directory: %w", o.num, errMalformed)
 	}
-	old, known := st.users.get(o.num)
-	if known && (old.name != c.name || old.folded != c.folded) {
-		st.arrange()
-		st.names.remove(st.own, o.num)
-	}
-	st.users.put(st.own, o.num, c)
-	if !known || old.name != c.name || old.folded != c.folded {
-		st.unnamed = append(st.unnamed, o.num)
-	}
+	_, known := st.users.enter(st.own, o.num, c, st.userLabelled)
 	st.fresh.users.Set(st.own, o.num, o.rec)
 	st.dirty.users.Add(o.num / recordPageSize)
 	one := []uint32{o.num}
@@ -310,13 +300,10 @@ func (st *state) toggle(set uint32, users []uint32, in bool) {
 }
 
 func (st *state) deleteUser(o *op) {
-	c, known := st.users.get(o.num)
+	c, known := st.users.leave(st.own, o.num, st.userLabelled)
 	if !known {
 		return
 	}
-	st.arrange()
-	st.names.remove(st.own, o.num)
-	st.users.del(st.own, o.num)
 	st.fresh.users.Set(st.own, o.num, gone)
 	st.dirty.users.Add(o.num / recordPageSize)
 	one := []uint32{o.num}
@@ -338,17 +325,16 @@ func (st *state) putGroup(o *op) error {
 		st.nextSet = max(st.nextSet, o.num+1)
 	}
 	st.maxGroup = max(st.maxGroup, c.id)
-	st.group.put(st.own, o.num, c)
+	st.groups.enter(st.own, o.num, c, st.groupLabelled)
 	st.fresh.groups.Set(st.own, o.num, o.rec)
 	st.dirty.groups.Add(o.num / recordPageSize)
 	return nil
 }
 
 func (st *state) deleteGroup(o *op) {
-	if _, known := st.group.get(o.num); !known {
+	if _, known := st.groups.leave(st.own, o.num, st.groupLabelled); !known {
 		return
 	}
-	st.group.del(st.own, o.num)
 	st.destroy(st.own, o.num)
 	st.dirty.sets.Add(o.num)
 	st.fresh.groups.Set(st.own, o.num, gone)

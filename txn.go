@@ -152,7 +152,7 @@ func (st *state) userRecord(s *store.Store, n uint32) (string, error) {
 
 // groupRecord returns the encoded record of a group, or ErrNotFound.
 func (st *state) groupRecord(s *store.Store, n uint32) (string, error) {
-	if _, ok := st.group.get(n); !ok {
+	if _, ok := st.groups.get(n); !ok {
 		return "", ErrNotFound
 	}
 	if rec := firstOf(st.fresh.groups.Get(n), st.aged.groups.Get(n)); rec != "" {
@@ -172,7 +172,7 @@ func firstOf(a, b string) string {
 // exists, so its absence is damage.
 func foldedRecord(s *store.Store, base uint64, kind byte, n uint32) (rec string, err error) {
 	err = s.Get(base, pageKey(kind, n/recordPageSize), func(value []byte) error {
-		return eachRecord(string(value), kind == keyUsers, func(k uint32, _ uint32, r string) error {
+		return eachRecord(string(value), func(k, _ uint32, r string) error {
 			if k == n%recordPageSize {
 				rec = r
 			}
@@ -192,7 +192,7 @@ func foldedRecord(s *store.Store, base uint64, kind byte, n uint32) (rec string,
 func (tx *Txn) Username(id UserID) string { return tx.st.users.name(uint32(id)) }
 
 // GroupName returns the name of a group from memory, "" if there is none.
-func (tx *Txn) GroupName(id GroupID) string { return tx.st.group.name(uint32(id)) }
+func (tx *Txn) GroupName(id GroupID) string { return tx.st.groups.name(uint32(id)) }
 
 // UserByName returns the user of that name in a directory, under identity
 // folding.
@@ -204,7 +204,7 @@ func (tx *Txn) UserByName(d DirectoryID, name string) (UserID, bool) {
 // GroupByName returns the group of that name in a directory, under identity
 // folding.
 func (tx *Txn) GroupByName(d DirectoryID, name string) (GroupID, bool) {
-	n, ok := tx.st.group.find(uint32(d), fold(name))
+	n, ok := tx.st.groups.find(uint32(d), fold(name))
 	return GroupID(n), ok
 }
 
@@ -216,7 +216,7 @@ func (tx *Txn) UserByNumber(number uint64) (UserID, bool) {
 
 // GroupByNumber returns the group with that Group.Number.
 func (tx *Txn) GroupByNumber(number uint64) (GroupID, bool) {
-	n, ok := tx.st.group.byID(number)
+	n, ok := tx.st.groups.byID(number)
 	return GroupID(n), ok
 }
 
@@ -228,7 +228,7 @@ func (tx *Txn) UserByUID(uid string) (UserID, bool) {
 
 // GroupByUID returns the group with that Group.UID.
 func (tx *Txn) GroupByUID(uid string) (GroupID, bool) {
-	n, ok := tx.st.group.byUID(uid)
+	n, ok := tx.st.groups.byUID(uid)
 	return GroupID(n), ok
 }
 
@@ -249,10 +249,10 @@ func (tx *Txn) FindGroup(ref string) (GroupID, error) {
 }
 
 func (st *state) findUser(ref string) (uint32, error) {
-	if n, ok := byNumber(&st.users, ref); ok {
+	if n, ok := byNumber(&st.users.roll, ref); ok {
 		return n, nil
 	}
-	m := matches{r: &st.users}
+	m := matches{r: &st.users.roll}
 	m.anywhere(fold(ref))
 	if i := strings.LastIndexByte(ref, '@'); i > 0 {
 		m.within(st.dirs, ref[i+1:], ref[:i])
@@ -264,10 +264,10 @@ func (st *state) findUser(ref string) (uint32, error) {
 }
 
 func (st *state) findGroup(ref string) (uint32, error) {
-	if n, ok := byNumber(&st.group, ref); ok {
+	if n, ok := byNumber(&st.groups.roll, ref); ok {
 		return n, nil
 	}
-	m := matches{r: &st.group}
+	m := matches{r: &st.groups.roll}
 	m.anywhere(fold(ref))
 	if i := strings.IndexByte(ref, ':'); i > 0 {
 		m.within(st.dirs, ref[:i], ref[i+1:])
@@ -410,19 +410,17 @@ func (tx *Txn) DirectoryUsers(id DirectoryID) (Set, error) {
 
 // GroupsByName yields all groups by identity-folded name, then directory.
 func (tx *Txn) GroupsByName() iter.Seq[GroupID] {
-	st := tx.st
-	var all []GroupID
-	for n, s := range st.sets.All() {
-		if s.flags&slotListed != 0 {
-			all = append(all, GroupID(n))
+	return func(yield func(GroupID) bool) {
+		st, err := tx.snapshot()
+		if err != nil {
+			return
+		}
+		for g := range st.groups.byName.walk(place{}) {
+			if !yield(GroupID(g)) {
+				return
+			}
 		}
 	}
-	st.sortGroups(all)
-	return slices.Values(all)
-}
-
-func (st *state) sortGroups(ids []GroupID) {
-	slices.SortFunc(ids, func(a, b GroupID) int { return st.group.compare(uint32(a), uint32(b)) })
 }
 
 // Subgroups returns the groups nested directly in a group, by name, or
@@ -444,16 +442,23 @@ func (tx *Txn) linked(g GroupID, side func(*node) []uint32) ([]GroupID, error) {
 	if !tx.st.isGroup(g) {
 		return nil, fmt.Errorf("%v: %w", g, ErrNotFound)
 	}
-	return tx.st.groups(side(tx.st.nest.at(uint32(g)))), nil
+	return tx.st.asGroups(side(tx.st.nest.at(uint32(g)))), nil
 }
 
-// groups returns set numbers as groups, by name.
-func (st *state) groups(sets []uint32) []GroupID {
-	out := make([]GroupID, len(sets))
-	for i, s := range sets {
-		out[i] = GroupID(s)
+// asGroups returns set numbers as groups, by name.
+func (st *state) asGroups(sets []uint32) []GroupID {
+	if st.own != nil {
+		st.arrange()
 	}
-	st.sortGroups(out)
+	keys := make([]uint64, len(sets))
+	for i, s := range sets {
+		keys[i] = uint64(st.groups.byName.label(s))<<32 | uint64(s)
+	}
+	slices.Sort(keys)
+	out := make([]GroupID, len(keys))
+	for i, k := range keys {
+		out[i] = GroupID(k)
+	}
 	return out
 }
 
@@ -476,7 +481,7 @@ func (tx *Txn) groupsOf(u UserID, of func(*state) []uint32) ([]GroupID, error) {
 	if !tx.st.contains(uint32(u), setAll) {
 		return nil, fmt.Errorf("%v: %w", u, ErrNotFound)
 	}
-	return tx.st.groups(of(tx.st)), nil
+	return tx.st.asGroups(of(tx.st)), nil
 }
 
 // AppendGroups appends the groups that a user is an effective member of to dst
@@ -503,7 +508,7 @@ func (tx *Txn) Abilities(u UserID) ([]string, error) {
 	}
 	var out []string
 	for _, id := range groups {
-		if c, _ := tx.st.group.get(uint32(id)); c.flags&flagAbilities == 0 {
+		if c, _ := tx.st.groups.get(uint32(id)); c.flags&flagAbilities == 0 {
 			continue
 		}
 		g, err := tx.Group(id)

@@ -33,7 +33,7 @@ func (e *Engine) Stats() Stats {
 	out := Stats{
 		Revision: st.rev, Folded: Revision(e.store.Applied()), Oldest: Revision(e.store.Oldest()),
 		Directories: len(st.dirs), Users: st.len(setAll), ActiveUsers: st.len(setActive),
-		Groups: st.group.len(), NestingPairs: st.nest.pairs,
+		Groups: st.groups.len(), NestingPairs: st.nest.pairs,
 		JournalBytes: e.store.JournalBytes(), DiskBytes: disk.JournalBytes + disk.TableBytes,
 	}
 	for _, s := range st.sets.All() {
@@ -116,7 +116,7 @@ func (st *state) consistent(e *Engine) error {
 	if forward != backward {
 		wrong("%d memberships by set, %d by user", forward, backward)
 	}
-	if err := st.names.check(&st.users); err != nil {
+	if err := errors.Join(st.users.byName.check(&st.users.roll), st.groups.byName.check(&st.groups.roll)); err != nil {
 		wrong("%v", err)
 	}
 	for set, n := range st.nest.nodes.All() {
@@ -164,12 +164,12 @@ func (st *state) same(other *state) error {
 		if !equalIDs(a.children, b.children) || !equalIDs(a.above, b.above) {
 			differ("nesting of set %d", set)
 		}
-		if ca, _ := st.group.get(set); ca != cardIn(&other.group, set) {
+		if ca, _ := st.groups.get(set); ca != cardIn(&other.groups.roll, set) {
 			differ("name of group %d", set)
 		}
 	}
 	for u := range max(st.nextUser, other.nextUser) {
-		if ca, _ := st.users.get(u); ca != cardIn(&other.users, u) {
+		if ca, _ := st.users.get(u); ca != cardIn(&other.users.roll, u) {
 			differ("name of user %d", u)
 		}
 	}
