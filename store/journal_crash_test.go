@@ -80,7 +80,7 @@ func (p *promise) check(m *store.MemFS, acked, depth int, seed uint64) error {
 
 // Before every single operation that changes something the power fails, in several ways, and again during recovery.
 func TestJournalCrash(t *testing.T) {
-	runs := 8
+	runs := 6
 	if testing.Short() {
 		runs = 2
 	}
@@ -97,7 +97,10 @@ func crashRun(t *testing.T, seed uint64) {
 		t.Fatal(err)
 	}
 	c := &crasher{promise: p, t: t, n: seed * 1_000_003, killIn: -1}
-	f.Hook(func(op storetest.Op) error { return c.before(f, op) })
+	watch := func(f *storetest.FaultFS) {
+		f.Hook(func(op storetest.Op) error { return c.before(f, op) })
+	}
+	watch(f)
 	var j store.Journal
 	open := func() {
 		for {
@@ -136,9 +139,8 @@ func crashRun(t *testing.T, seed uint64) {
 		default:
 			f.Hook(nil)
 			j.Abandon()
-			next := storetest.Reboot(f.Crash(r.Uint64()))
-			f = next
-			f.Hook(func(op storetest.Op) error { return c.before(next, op) })
+			f = storetest.Reboot(f.Crash(r.Uint64()))
+			watch(f)
 			open()
 		}
 		if errors.Is(err, storetest.ErrKilled) {
@@ -149,6 +151,7 @@ func crashRun(t *testing.T, seed uint64) {
 			t.Fatal(err)
 		}
 	}
+	j.Settle()
 	if c.images < 200 {
 		t.Fatalf("only %d crashes", c.images)
 	}

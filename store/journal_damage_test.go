@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -19,8 +21,12 @@ type victim struct {
 }
 
 func newVictim(t *testing.T, clean bool, sizes ...int) *victim {
+	return newVictimOf(t, 4096, clean, sizes...)
+}
+
+func newVictimOf(t *testing.T, segment int64, clean bool, sizes ...int) *victim {
 	v := &victim{fs: store.NewMemFS(), files: make(map[string][]byte)}
-	j := newJournal(t, v.fs, journalDir, 4096)
+	j := newJournal(t, v.fs, journalDir, segment)
 	for _, size := range sizes {
 		mustAppend(t, j, &v.all, size, 3)
 	}
@@ -92,7 +98,7 @@ func TestDamageBits(t *testing.T) {
 				step = 7
 			}
 			for path, b := range v.files {
-				f, err := v.fs.OpenFile(path, 2, 0)
+				f, err := v.fs.OpenFile(path, os.O_RDWR, 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -120,11 +126,37 @@ func TestDamageBits(t *testing.T) {
 	}
 }
 
+// Segments that are not read in one piece; a sample of the bits.
+func TestDamageLarge(t *testing.T) {
+	v := newVictimOf(t, 1<<20, false, 300_000, 50, 400_000, 70_000, 290_000, 3, 600_000, 200_000, 100_000, 20, 500_000, 9, 30_000)
+	r := rand.New(rand.NewPCG(8, 8))
+	for path, b := range v.files {
+		f, err := v.fs.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 60 {
+			i, bit := r.IntN(len(b)), r.IntN(8)
+			f.WriteAt([]byte{b[i] ^ 1<<bit}, int64(i))
+			what := fmt.Sprintf("bit %d of byte %d of %s", bit, i, path)
+			if !v.check(t, what, path, false) && b[i] != 0 {
+				t.Fatalf("%s: opens as if nothing were wrong", what)
+			}
+			f.WriteAt(b[i:i+1], int64(i))
+		}
+		f.Close()
+	}
+	v.check(t, "nothing", "", true)
+	if len(v.files) < 4 {
+		t.Fatalf("%d files", len(v.files))
+	}
+}
+
 // Bits that were zero: in the padding of headers, and after the last frame.
 func TestDamageZeros(t *testing.T) {
 	for name, v := range victims(t) {
 		for path, b := range v.files {
-			f, err := v.fs.OpenFile(path, 2, 0)
+			f, err := v.fs.OpenFile(path, os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -174,6 +174,48 @@ func TestJournalReopen(t *testing.T) {
 	}
 }
 
+// Segments, frames and the space left over at the end of a segment that are larger than what is read at once.
+func TestJournalLargeReads(t *testing.T) {
+	m := store.NewMemFS()
+	j := newJournal(t, m, journalDir, 1<<20)
+	var all [][]byte
+	for i := range 12 {
+		mustAppend(t, j, &all, 100, 250_000+i*20_000, 7)
+		mustAppend(t, j, &all, 90_000)
+		j.Abandon()
+		j = reopenJournal(t, m, journalDir, 1<<20)
+		holds(t, j, all)
+	}
+	if err := errors.Join(j.Verify(context.Background(), func(string) {}), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := j.Segments(); n < 5 {
+		t.Fatal(n)
+	}
+	// A large frame that is torn is cleaned up as a small one is.
+	b := storetest.ReadFile(m, segmentFile(1))
+	used := len(bytes.TrimRight(b, "\x00"))
+	for _, cut := range []int{used - 3, used - 100_000, used - 300_000} {
+		one := store.NewMemFS()
+		if err := one.MkdirAll(journalDir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		storetest.WriteFile(one, filepath.Join(journalDir, "oldest"), oldestFile(t))
+		torn := bytes.Clone(b)
+		clear(torn[cut:])
+		storetest.WriteFile(one, segmentFile(1), torn)
+		j, err := store.OpenJournal(one, journalDir, testUUID, false, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := all[:j.Head():j.Head()]
+		holds(t, j, all)
+		mustAppend(t, j, &all, 400_000)
+		j.Abandon()
+		holds(t, reopenJournal(t, one, journalDir, 1<<20), all)
+	}
+}
+
 func TestJournalGrowth(t *testing.T) {
 	m := store.NewMemFS()
 	j := newJournal(t, m, journalDir, 4096)

@@ -167,12 +167,13 @@ func (s *segment) scan(f io.ReaderAt) (seal, error) {
 				return seal{}, s.damaged(s.end, "a seal of an impossible length")
 			}
 			s.sealed = true
+			next := seal{binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint32(body[8:])}
 			if end, err := r.lastNonZero(r.off); err != nil {
 				return seal{}, fmt.Errorf("read %s: %w", s.path, err)
 			} else if end > r.off {
 				return seal{}, s.damaged(r.off, "data after the seal")
 			}
-			return seal{binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint32(body[8:])}, nil
+			return next, nil
 		}
 		s.add(&fr.frameHeader)
 		if s.room() < 0 {
