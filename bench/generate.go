@@ -139,16 +139,18 @@ func (o *organisation) pick(rnd *rand.Rand, n int) []roster.UserID {
 	return out
 }
 
-// nest puts a tenth of the groups into trees 8 levels deep, and closes some of
-// them to cycles.
+// nest puts a tenth of the groups, of every size, into trees 8 levels deep, and
+// closes some of them to cycles.
 func (o *organisation) nest(b *roster.Builder, rnd *rand.Rand) error {
 	const depth = 9
-	nested := o.groupIDs[len(large):]
-	nested = nested[:min(len(nested), o.groups/10)]
+	var nested []roster.GroupID
+	for i := len(large); i < len(o.groupIDs); i += 10 {
+		nested = append(nested, o.groupIDs[i])
+	}
 	level := make([][]roster.GroupID, depth)
 	for i, g := range nested {
-		// Small groups lie deep: an organisation has few at the top.
-		level[depth-1-min(i*depth/len(nested), depth-1)] = append(level[depth-1-min(i*depth/len(nested), depth-1)], g)
+		d := i % depth
+		level[d] = append(level[d], g)
 	}
 	for d := 1; d < depth; d++ {
 		for _, child := range level[d] {
