@@ -19,7 +19,7 @@ type committer struct {
 	inflight *batch // guarded by mu: being flushed; nil when none is
 	led      bool   // guarded by mu: somebody flushes, or has been told to
 	failed   error  // guarded by mu: the flush that failed; final
-	idle     sync.Cond
+	idle     sync.Cond // told after every flush
 }
 
 // batch is a frame of the log in the making, and what its writers wait for.
@@ -53,6 +53,16 @@ func (c *committer) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.led {
+		c.idle.Wait()
+	}
+}
+
+// rest waits until nothing is being flushed. While the caller has the turn,
+// nothing begins to be: what is published and what is on disk are the same then.
+func (c *committer) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.inflight != nil {
 		c.idle.Wait()
 	}
 }
@@ -295,10 +305,10 @@ func (e *Engine) flush(b *batch) {
 	}
 	if next := c.batch; len(next.recs) == 0 {
 		c.led = false
-		c.idle.Broadcast()
 	} else {
 		next.lead <- struct{}{}
 	}
+	c.idle.Broadcast()
 	c.mu.Unlock()
 	close(b.done)
 }

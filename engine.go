@@ -80,10 +80,11 @@ func Open(dir string, o Options) (*Engine, error) {
 // be called more than once, but not from within a View or an Update.
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
-		e.views.close()
-		e.turn <- struct{}{} // no update begins after this: the turn is never given back
-		e.commit.drain()
+		e.views.close() // whoever gets the turn from now on finds the engine closed
 		e.folder.stop()
+		e.turn <- struct{}{} // the last closure has ended
+		e.release()
+		e.commit.drain()
 		e.views.wait()
 		if !e.opts.ReadOnly && e.commit.failure() == nil && e.store.JournalBytes() > foldOnClose {
 			e.closeErr = e.foldHead(context.Background())

@@ -36,6 +36,8 @@ func (f *folder) stop() {
 	if f.stopit != nil {
 		f.stopit()
 		<-f.gone
+		f.busy <- struct{}{} // a Fold that somebody else called has ended
+		<-f.busy
 	}
 }
 
@@ -86,6 +88,10 @@ func (e *Engine) Fold(ctx context.Context) error {
 	if err := e.take(ctx); err != nil {
 		return err
 	}
+	if e.views.isClosed() {
+		e.release()
+		return ErrClosed
+	}
 	job := e.beginFold()
 	b, lead := e.commit.join()
 	e.release()
@@ -111,7 +117,7 @@ func (e *Engine) Fold(ctx context.Context) error {
 	return err
 }
 
-// foldHead is Fold for Close, which holds the turn for good.
+// foldHead is Fold for Close, which is alone by then.
 func (e *Engine) foldHead(ctx context.Context) error {
 	job := e.beginFold()
 	if job.empty() {

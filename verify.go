@@ -58,11 +58,19 @@ func (e *Engine) Verify(ctx context.Context, report func(string)) error {
 	if report == nil {
 		report = func(string) {}
 	}
+	if !e.opts.ReadOnly {
+		select {
+		case e.folder.busy <- struct{}{}: // no fold goes on meanwhile
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-e.folder.busy }()
+	}
 	if err := e.take(ctx); err != nil {
 		return err
 	}
 	defer e.release()
-	e.commit.drain()
+	e.commit.rest()
 	st, err := e.views.open(&e.now)
 	if err != nil {
 		return err

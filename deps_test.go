@@ -1,0 +1,70 @@
+package roster_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed are the modules that a program links which imports roster, and why.
+// A new one has to be argued for here.
+var allowed = map[string]string{
+	"github.com/RoaringBitmap/roaring/v2": "the bitmaps",
+	"github.com/bits-and-blooms/bitset":   "roaring",
+	"github.com/dgraph-io/badger/v4":      "the folded state",
+	"github.com/dgraph-io/ristretto/v2":   "Badger's mapped files",
+	"github.com/dustin/go-humanize":       "Badger's messages",
+	"github.com/cespare/xxhash/v2":        "Badger; and our digest of the state",
+	"github.com/google/flatbuffers":       "Badger's table index",
+	"github.com/klauspost/compress":       "Badger's compression, which is off",
+	"google.golang.org/protobuf":          "Badger's manifest",
+	"github.com/go-logr/logr":             "Badger's OpenTelemetry spans",
+	"github.com/go-logr/stdr":             "likewise",
+	"go.opentelemetry.io/auto/sdk":        "likewise",
+	"go.opentelemetry.io/otel":            "likewise",
+	"go.opentelemetry.io/otel/metric":     "likewise",
+	"go.opentelemetry.io/otel/trace":      "likewise",
+	"golang.org/x/sys":                    "Badger; and fdatasync, flock and statfs",
+	"golang.org/x/text":                   "identity folding of names: Unicode's tables",
+}
+
+func TestLinkedModules(t *testing.T) {
+	for _, pkg := range []string{".", "./store"} {
+		out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", pkg).Output()
+		if err != nil {
+			t.Fatalf("go list %s: %v", pkg, err)
+		}
+		linked := strings.Fields(string(out))
+		slices.Sort(linked)
+		for _, m := range slices.Compact(linked) {
+			if m != "github.com/rosterdb/roster" && allowed[m] == "" {
+				t.Errorf("%s links %s", pkg, m)
+			}
+		}
+	}
+}
+
+// TestImportsPointDown holds the layers apart: what is below knows nothing of
+// what is above.
+func TestImportsPointDown(t *testing.T) {
+	const module = "github.com/rosterdb/roster"
+	for pkg, may := range map[string][]string{
+		"./store":            nil,
+		"./internal/radix":   nil,
+		"./internal/idlist":  nil,
+		"./internal/text":    nil,
+		"./internal/linhash": {module + "/internal/radix"},
+		".":                  {module + "/store", module + "/internal/radix", module + "/internal/idlist", module + "/internal/text", module + "/internal/linhash"},
+	} {
+		out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, pkg).Output()
+		if err != nil {
+			t.Fatalf("go list %s: %v", pkg, err)
+		}
+		for _, imported := range strings.Fields(string(out)) {
+			if strings.HasPrefix(imported, module) && !slices.Contains(may, imported) {
+				t.Errorf("%s imports %s", pkg, imported)
+			}
+		}
+	}
+}

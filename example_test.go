@@ -1,0 +1,237 @@
+package roster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/rosterdb/roster"
+)
+
+// company opens an engine in memory and fills it with five people and three
+// groups, sales within staff.
+func company() *roster.Engine {
+	e, err := roster.Open("", roster.Options{InMemory: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = e.Update(context.Background(), func(tx *roster.Txn) error {
+		if _, err := tx.PutDirectory(roster.Directory{ID: 1, Name: "Corp", Domain: "corp.example"}); err != nil {
+			return err
+		}
+		var ids []roster.UserID
+		for _, name := range []string{"alice", "Bob", "carol", "dan", "Eve"} {
+			id, err := tx.CreateUser(roster.User{Directory: 1, Username: name, Active: name != "dan"})
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		sales, err := tx.CreateGroup(roster.Group{Directory: 1, Name: "sales", Abilities: []string{"export"}})
+		if err != nil {
+			return err
+		}
+		staff, err := tx.CreateGroup(roster.Group{Directory: 1, Name: "staff"})
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateGroup(roster.Group{Directory: 1, Name: "on call"}); err != nil {
+			return err
+		}
+		if _, err := tx.Add(sales, ids[0], ids[1], ids[3]); err != nil {
+			return err
+		}
+		if _, err := tx.Add(staff, ids[2]); err != nil {
+			return err
+		}
+		_, err = tx.Nest(staff, sales)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return e
+}
+
+func Example() {
+	e := company()
+	defer e.Close()
+
+	yes, err := e.CheckName("BOB@corp.example", "staff")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("bob is staff, through sales:", yes)
+	// Output: bob is staff, through sales: true
+}
+
+func ExampleEngine_Check() {
+	e := company()
+	defer e.Close()
+	// Handles are looked up once and kept. Check then takes no lock and
+	// allocates nothing.
+	var eve roster.UserID
+	var staff roster.GroupID
+	err := e.View(context.Background(), func(tx *roster.Txn) (err error) {
+		if eve, err = tx.FindUser("eve"); err != nil {
+			return err
+		}
+		staff, err = tx.FindGroup("staff")
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(e.Check(eve, staff))
+	// Output: false
+}
+
+func ExampleEngine_Update() {
+	e := company()
+	defer e.Close()
+	rev, err := e.Update(context.Background(), func(tx *roster.Txn) error {
+		eve, err := tx.FindUser("eve")
+		if err != nil {
+			return err
+		}
+		sales, err := tx.FindGroup("sales")
+		if err != nil {
+			return err
+		}
+		n, err := tx.Add(sales, eve)
+		fmt.Println("memberships added:", n)
+		return err
+	})
+	fmt.Println("revision:", rev, err)
+	// Output:
+	// memberships added: 1
+	// revision: 2 <nil>
+}
+
+func ExampleEngine_Update_conflict() {
+	e := company()
+	defer e.Close()
+	ctx := context.Background()
+	var read roster.User
+	err := e.View(ctx, func(tx *roster.Txn) error {
+		id, err := tx.FindUser("alice")
+		if err != nil {
+			return err
+		}
+		read, err = tx.User(id)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	change := func(email string) error {
+		u := read // with the Revision that was read
+		u.Email = email
+		_, err := e.Update(ctx, func(tx *roster.Txn) error {
+			_, err := tx.PutUser(u)
+			return err
+		})
+		return err
+	}
+	fmt.Println(change("alice@corp.example"))
+	fmt.Println(errors.Is(change("a.liddell@corp.example"), roster.ErrConflict))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleTxn_Eval() {
+	e := company()
+	defer e.Close()
+	x, err := roster.ParseExpr(`active & (sales | !staff)`)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = e.View(context.Background(), func(tx *roster.Txn) error {
+		s, err := tx.Eval(x)
+		if err != nil {
+			return err
+		}
+		for u := range s.ByName("") {
+			fmt.Println(tx.Username(u))
+		}
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// alice
+	// Bob
+	// Eve
+}
+
+func ExampleSet_ByName() {
+	e := company()
+	defer e.Close()
+	// Each page is a View of its own; the cursor goes from one to the next.
+	page := func(after roster.Cursor) (next roster.Cursor) {
+		err := e.View(context.Background(), func(tx *roster.Txn) error {
+			s, err := tx.Users()
+			if err != nil {
+				return err
+			}
+			n := 0
+			for u := range s.ByName(after) {
+				fmt.Print(tx.Username(u), " ")
+				if n++; n == 2 {
+					next = s.CursorAfter(u)
+					break
+				}
+			}
+			fmt.Println("of", s.Len())
+			return nil
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return next
+	}
+	for next := page(""); next != ""; {
+		next = page(next)
+	}
+	// Output:
+	// alice Bob of 5
+	// carol dan of 5
+	// Eve of 5
+}
+
+func ExampleEngine_Changes() {
+	e := company()
+	defer e.Close()
+	for c, err := range e.Changes(context.Background(), 1) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if c.Kind == roster.MembersAdded {
+			fmt.Println(c.Revision, c.Kind, len(c.Members))
+		}
+	}
+	// Output:
+	// 1 members.add 3
+	// 1 members.add 1
+}
+
+func ExampleTxn_Abilities() {
+	e := company()
+	defer e.Close()
+	err := e.View(context.Background(), func(tx *roster.Txn) error {
+		bob, err := tx.FindUser(`corp\bob`)
+		if err != nil {
+			return err
+		}
+		abilities, err := tx.Abilities(bob)
+		fmt.Println(abilities)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output: [export]
+}
