@@ -325,7 +325,7 @@ func splitStrings(s string) (list []string, err error) {
 }
 
 func uidUnlessDefault(prefix string, number uint64, uid string) string {
-	if uid == prefix+strconv.FormatUint(number, 10) {
+	if uid == defaultUID(prefix, number) {
 		return ""
 	}
 	return uid
@@ -370,7 +370,7 @@ func decodeUser(id UserID, rec string) (User, error) {
 		return err
 	})
 	if u.UID == "" {
-		u.UID = userUIDPrefix + strconv.FormatUint(u.Number, 10)
+		u.UID = defaultUID(userUIDPrefix, u.Number)
 	}
 	return u, err
 }
@@ -445,7 +445,7 @@ func decodeGroup(id GroupID, rec string) (Group, error) {
 		return err
 	})
 	if g.UID == "" {
-		g.UID = groupUIDPrefix + strconv.FormatUint(g.Number, 10)
+		g.UID = defaultUID(groupUIDPrefix, g.Number)
 	}
 	return g, err
 }

@@ -446,18 +446,25 @@ func keepIDs(number, oldNumber uint64, uid, oldUID, prefix string) (uint64, stri
 }
 
 // freeNumber returns the number to give to thing n: its own plus one, which
-// needs no room in memory, unless somebody chose that.
+// needs no room in memory, unless somebody has that or the default uid of it.
 func freeNumber(r *roll, n uint32, highest uint64) uint64 {
-	id := uint64(n) + 1
-	if _, taken := r.byID(id); taken && highest < math.MaxUint64 {
-		return highest + 1
+	free := func(id uint64) bool {
+		_, number := r.byID(id)
+		_, uid := r.byUID(defaultUID(r.prefix, id))
+		return !number && !uid
 	}
-	for {
-		if _, taken := r.byID(id); !taken {
-			return id
-		}
+	id := uint64(n) + 1
+	if !free(id) && highest < math.MaxUint64 {
+		id = highest + 1
+	}
+	for !free(id) {
 		id++
 	}
+	return id
+}
+
+func defaultUID(prefix string, number uint64) string {
+	return prefix + strconv.FormatUint(number, 10)
 }
 
 // taken returns ErrExists if somebody other than n has the name, number or uid.
@@ -469,7 +476,7 @@ func taken(r *roll, n uint32, d DirectoryID, name string, number uint64, uid str
 		return fmt.Errorf("%q: number %d is that of %q: %w", name, number, r.name(other), ErrExists)
 	}
 	if uid == "" {
-		uid = r.prefix + strconv.FormatUint(number, 10)
+		uid = defaultUID(r.prefix, number)
 	}
 	if other, ok := r.byUID(uid); ok && other != n {
 		return fmt.Errorf("%q: uid %q is that of %q: %w", name, uid, r.name(other), ErrExists)

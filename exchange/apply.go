@@ -34,7 +34,7 @@ type target struct {
 	id   uint32 // a UserID or GroupID, or absent
 }
 
-// edge is a resolved membership. A number is that of a record of the plan.
+// edge is a resolved membership, both ends of which are in the store.
 type edge struct {
 	group  roster.GroupID
 	member target
@@ -77,7 +77,8 @@ type applier struct {
 	newHome   bool              // which has to be created
 	known     map[roster.DirectoryID]bool
 	sum       Summary
-	selves    int64 // groups that are their own member
+	selves    int64      // groups that are their own member
+	first     *reference // of the members that name nothing; nil also when all of them name LDIF entries that are neither users nor groups
 	done      int64
 	update    func(fn func(writer) error) error
 	batch     []record
@@ -112,6 +113,12 @@ func (p *Plan) Build(ctx context.Context, dir string, o roster.Options) (Summary
 	}))
 }
 
+// Check reports what Apply and Build would have against the plan in a store that
+// holds nothing. It writes nothing.
+func (p *Plan) Check(ctx context.Context) error {
+	return newApplier(ctx, p).check(nil)
+}
+
 // Small reports whether Apply writes the plan in one Update.
 func (p *Plan) Small() bool {
 	return p.Len() <= wholeRecords && p.records.size <= wholeBytes
@@ -133,10 +140,25 @@ func (a *applier) result(err error) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	if a.sum.Unresolved > 0 {
+		where := ""
+		if a.first != nil {
+			where = fmt.Sprintf(" (%s, line %d)", a.plan.inputs[a.first.at.input()], a.first.at.line())
+		}
+		a.plan.warn("left out %s%s", a.unresolved(), where)
+	}
 	if a.selves > 0 {
-		a.plan.warn("%d groups list themselves as a member: left out, it would change nothing", a.selves)
+		a.plan.warn("left out groups that are members of themselves, which changes nothing: %d", a.selves)
 	}
 	return a.sum, nil
+}
+
+// unresolved words how many members name nobody.
+func (a *applier) unresolved() string {
+	if a.first == nil {
+		return fmt.Sprintf("members that are neither users nor groups: %d", a.sum.Unresolved)
+	}
+	return fmt.Sprintf("members that name nobody: %d, the first is %s", a.sum.Unresolved, quoteStart([]byte(a.first.name)))
 }
 
 // Import reads inputs and writes them into a store: Read and Apply.
@@ -332,7 +354,6 @@ func (a *applier) resolve(sym symbol) (t target, ok bool) {
 // count goes through all memberships before anything is written.
 func (a *applier) count() error {
 	a.sum = Summary{Users: a.plan.users, Groups: a.plan.groups}
-	var first *reference
 	err := a.plan.eachEdge(a.ctx, func(group, member symbol) error {
 		g, ok := a.resolve(group)
 		if ok && g.kind != kindGroup || !ok && a.plan.format == LDIF {
@@ -351,37 +372,19 @@ func (a *applier) count() error {
 			missing = member
 		}
 		a.sum.Unresolved++
-		if ref := a.plan.symbols.pending[missing]; ref != nil && (first == nil || ref.at < first.at) {
-			first = ref
+		if ref := a.plan.symbols.pending[missing]; ref != nil && (a.first == nil || ref.at < a.first.at) {
+			a.first = ref
 		}
 		return nil
 	})
-	if err != nil || a.sum.Unresolved == 0 {
+	if err != nil || a.sum.Unresolved == 0 || !a.plan.opts.Strict {
 		return err
 	}
-	return a.unresolved(first)
-}
-
-// unresolved refuses, or warns of, members that name nobody. first is nil when
-// all of them name entries that are neither users nor groups.
-func (a *applier) unresolved(first *reference) error {
-	what := "entries that are neither users nor groups"
-	if first != nil {
-		what = fmt.Sprintf("nobody, the first is %s", quoteStart([]byte(first.name)))
-	}
-	if !a.plan.opts.Strict {
-		where := ""
-		if first != nil {
-			where = fmt.Sprintf(" (%s, line %d)", a.plan.inputs[first.at.input()], first.at.line())
-		}
-		a.plan.warn("%d members left out: they name %s%s", a.sum.Unresolved, what, where)
-		return nil
-	}
-	err := problemf(ErrUnresolved, "%d members name %s", a.sum.Unresolved, what)
-	if first == nil {
+	err = problemf(ErrUnresolved, "%s", a.unresolved())
+	if a.first == nil {
 		return err
 	}
-	return a.plan.fail(first.at, err)
+	return a.plan.fail(a.first.at, err)
 }
 
 // write writes directories, then records, then memberships.

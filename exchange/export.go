@@ -49,13 +49,12 @@ func Export(ctx context.Context, e *roster.Engine, w io.Writer, o ExportOptions)
 
 // exporter writes one revision.
 type exporter struct {
-	ctx   context.Context
-	tx    *roster.Txn
-	out   *bufio.Writer
-	opts  ExportOptions
-	total int64
-	done  int64
-	buf   []byte
+	ctx  context.Context
+	tx   *roster.Txn
+	out  *bufio.Writer
+	opts ExportOptions
+	done int64
+	buf  []byte
 	// groups holds every group by directory and name.
 	groups []roster.GroupID
 }

@@ -296,8 +296,7 @@ func (r *jsonReader) add(rec *record) error {
 	if rec.has&hasUID != 0 && rec.uid == "" {
 		return problemf(ErrMalformed, `"uid" must not be empty; leave it out and one is made`)
 	}
-	_, err := r.plan.addRecord(rec, nameKey(rec.kind, rec.directory, rec.name))
-	return err
+	return r.plan.addRecord(rec, nameKey(rec.kind, rec.directory, rec.name))
 }
 
 func (r *jsonReader) given(name string) bool {

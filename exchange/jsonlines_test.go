@@ -187,3 +187,24 @@ func TestLongLine(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// TestProgress: what is reported grows, and ends with all of it.
+func TestProgress(t *testing.T) {
+	text := directory + `{"kind":"group","directory":1,"name":"g"}` + "\n"
+	last := map[exchange.Stage]int64{}
+	o := exchange.Options{Directory: "d", Progress: func(s exchange.Stage, done, _ int64) {
+		if done < last[s] {
+			t.Errorf("%s went from %d to %d", s, last[s], done)
+		}
+		last[s] = done
+	}}
+	warned := ""
+	o.Warn = func(s string) { warned += s }
+	mustLoad(t, open(t), o, text)
+	if last[exchange.Reading] != int64(len(text)) || last[exchange.Storing] != 2 {
+		t.Errorf("progress ended at %v, want %d bytes and 2 records", last, len(text))
+	}
+	if !strings.Contains(warned, `"d" is not used`) {
+		t.Errorf("warnings are %q", warned)
+	}
+}

@@ -13,6 +13,9 @@ import (
 // ldifColumn is where lines are folded (RFC 2849 leaves it open; 76 is custom).
 const ldifColumn = 76
 
+// recentDNs is how many users' DNs are kept at hand, in some 30 MB.
+const recentDNs = 1 << 18
+
 // ldifWriter writes entries. The parser's own Marshal builds an entry as one
 // string, which a group of a million members should not be, and writes values
 // with leading spaces and DNs that are not ASCII so that they are read as
@@ -20,8 +23,9 @@ const ldifColumn = 76
 type ldifWriter struct {
 	*exporter
 	dns       map[key]target // whose each DN is
-	described bool           // some users' DNs are those in their descriptions
-	hash      *symbols
+	recent    map[roster.UserID]string
+	described bool // some users' DNs are those in their descriptions
+	hash      hasher
 	directory map[roster.DirectoryID]string // the RDN of each
 	home      func(roster.UserID) roster.DirectoryID
 	left      map[string]int64 // what was left out, and how often
@@ -29,8 +33,8 @@ type ldifWriter struct {
 
 func (x *exporter) ldif() error {
 	w := &ldifWriter{
-		exporter: x, hash: newSymbols(), left: map[string]int64{},
-		dns: map[key]target{}, directory: map[roster.DirectoryID]string{},
+		exporter: x, hash: newHasher(), left: map[string]int64{},
+		dns: map[key]target{}, recent: map[roster.UserID]string{}, directory: map[roster.DirectoryID]string{},
 	}
 	for _, d := range x.tx.Directories() {
 		w.directory[d.ID] = "o=" + escapeRDN(d.Name)
@@ -121,6 +125,30 @@ func (w *ldifWriter) madeDN(name string, d roster.DirectoryID) string {
 	return "uid=" + escapeRDN(name) + ",ou=people," + w.directory[d]
 }
 
+// memberDN is the DN of a user, of whom only the handle is known. Reading a
+// record takes some microseconds, and there are many more members than users.
+func (w *ldifWriter) memberDN(id roster.UserID) (string, error) {
+	if dn, ok := w.recent[id]; ok {
+		return dn, nil
+	}
+	u := roster.User{ID: id, Username: w.tx.Username(id), Directory: w.home(id)}
+	if w.described {
+		var err error
+		if u, err = w.tx.User(id); err != nil {
+			return "", err
+		}
+	}
+	dn := w.ownDN(&u)
+	if dn == "" {
+		dn = w.madeDN(u.Username, u.Directory)
+	}
+	if len(w.recent) >= recentDNs {
+		clear(w.recent)
+	}
+	w.recent[id] = dn
+	return dn, nil
+}
+
 func (w *ldifWriter) groupDN(name string, d roster.DirectoryID) string {
 	return "cn=" + escapeRDN(name) + ",ou=groups," + w.directory[d]
 }
@@ -171,7 +199,7 @@ func (w *ldifWriter) names(u *roster.User) {
 
 func hasAttribute(u *roster.User, name string) bool {
 	for key, values := range u.Attributes {
-		if strings.EqualFold(key, name) && len(values) > 0 {
+		if strings.EqualFold(key, name) && slices.ContainsFunc(values, keepsValue) {
 			return true
 		}
 	}
@@ -190,7 +218,11 @@ func (w *ldifWriter) attributes(u *roster.User) {
 			w.left["attributes without a value: left out"]++
 		}
 		for _, v := range u.Attributes[name] {
-			w.line(name, v)
+			if keepsValue(v) {
+				w.line(name, v)
+			} else {
+				w.left["values of attributes are binary or hashed passwords: left out"]++
+			}
 		}
 	}
 }
@@ -228,16 +260,9 @@ func (w *ldifWriter) group(g roster.Group) error {
 		return err
 	}
 	return w.members(g.ID, func(id roster.UserID) error {
-		u := roster.User{ID: id, Username: w.tx.Username(id), Directory: w.home(id)}
-		if w.described {
-			var err error
-			if u, err = w.tx.User(id); err != nil {
-				return err
-			}
-		}
-		dn := w.ownDN(&u)
-		if dn == "" {
-			dn = w.madeDN(u.Username, u.Directory)
+		dn, err := w.memberDN(id)
+		if err != nil {
+			return err
 		}
 		w.buf = w.buf[:0]
 		w.line("member", dn)

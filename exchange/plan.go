@@ -106,6 +106,7 @@ type Plan struct {
 	users       int64
 	groups      int64
 	members     int64
+	bytes       int64 // read so far
 	oversized   int64 // attribute values of an LDIF that are too long to be stored
 	buf         []byte
 }
@@ -133,6 +134,9 @@ func Read(ctx context.Context, o Options, inputs ...Input) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if p.format == JSONLines && o.Directory != "" {
+		p.warn("JSON lines name the directory of each record: %q is not used", o.Directory)
+	}
 	if p.oversized > 0 {
 		p.warn("%d attribute values longer than %d bytes left out", p.oversized, maxText)
 	}
@@ -150,7 +154,7 @@ func (p *Plan) Len() int64 {
 }
 
 func (p *Plan) read(ctx context.Context, i int, in Input) error {
-	r := bufio.NewReaderSize(&countingReader{in: in.Reader, progress: p.opts.Progress}, 1<<16)
+	r := bufio.NewReaderSize(&countingReader{in: in.Reader, plan: p}, 1<<16)
 	format := p.opts.Format
 	if format == "" || format == Auto {
 		var err error
@@ -184,18 +188,17 @@ func detect(r *bufio.Reader, name string) (Format, error) {
 	return LDIF, nil
 }
 
-// countingReader reports how much has been read.
+// countingReader reports how much of all inputs has been read.
 type countingReader struct {
-	in       io.Reader
-	done     int64
-	progress func(Stage, int64, int64)
+	in   io.Reader
+	plan *Plan
 }
 
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.in.Read(p)
-	c.done += int64(n)
-	if c.progress != nil {
-		c.progress(Reading, int64(n), 0)
+func (c *countingReader) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	c.plan.bytes += int64(n)
+	if c.plan.opts.Progress != nil {
+		c.plan.opts.Progress(Reading, c.plan.bytes, 0)
 	}
 	return n, err
 }
@@ -241,25 +244,23 @@ func (p *Plan) addDirectory(rec *record) error {
 	return nil
 }
 
-// addRecord adds a user or group that the given names stand for. It returns its
-// number.
-func (p *Plan) addRecord(rec *record, names ...string) (uint32, error) {
+// addRecord adds a user or group that the given names stand for.
+func (p *Plan) addRecord(rec *record, names ...string) error {
 	if err := checkRecord(rec); err != nil {
-		return 0, err
+		return err
 	}
 	if rec.has&hasNumber != 0 {
 		if old, ok := p.symbols.claim(rec.kind.String()+" "+strconv.FormatUint(rec.number, 10), rec.at); !ok {
-			return 0, problemf(ErrDuplicate, "another %s has the id %d, in %s", rec.kind, rec.number, p.place(old, rec.at))
+			return problemf(ErrDuplicate, "another %s has the id %d, in %s", rec.kind, rec.number, p.place(old, rec.at))
 		}
 	}
 	if uid, ok := rec.ownUID(); ok {
 		if old, ok := p.symbols.claim(rec.kind.String()+" uid "+uid, rec.at); !ok {
-			return 0, problemf(ErrDuplicate, "another %s has the uid %q, in %s", rec.kind, uid, p.place(old, rec.at))
+			return problemf(ErrDuplicate, "another %s has the uid %q, in %s", rec.kind, uid, p.place(old, rec.at))
 		}
 	}
-	number, err := p.define(rec.kind, rec.at, rec.name, names)
-	if err != nil {
-		return 0, err
+	if err := p.define(rec.kind, rec.at, rec.name, names); err != nil {
+		return err
 	}
 	if rec.kind == kindUser {
 		p.users++
@@ -267,35 +268,34 @@ func (p *Plan) addRecord(rec *record, names ...string) (uint32, error) {
 		p.groups++
 	}
 	p.buf = rec.encode(p.buf[:0])
-	return number, p.records.writeFramed(p.buf)
+	return p.records.writeFramed(p.buf)
 }
 
 // addOther notes an LDIF entry that is neither user nor group, so that its DN
 // is not given twice.
 func (p *Plan) addOther(where position, key string) error {
-	_, err := p.define(0, where, "", []string{key})
-	return err
+	return p.define(0, where, "", []string{key})
 }
 
 // define gives a record its number and makes names stand for it.
-func (p *Plan) define(k kind, where position, name string, names []string) (uint32, error) {
+func (p *Plan) define(k kind, where position, name string, names []string) error {
 	number := uint32(len(p.kinds))
 	if number == nobody {
-		return 0, problemf(ErrUnsupported, "the input has more than %d records", nobody)
+		return problemf(ErrUnsupported, "the input has more than %d records", nobody)
 	}
 	for _, key := range names {
 		old, ok := p.symbols.define(key, number)
 		switch {
 		case ok:
 		case strings.HasPrefix(key, "dn "):
-			return 0, problemf(ErrDuplicate, "the entry's DN is in the input twice, first in %s", p.place(p.positions[old], where))
+			return problemf(ErrDuplicate, "the entry's DN is in the input twice, first in %s", p.place(p.positions[old], where))
 		default:
-			return 0, problemf(ErrDuplicate, "the %s %q is in the input twice, first in %s", k, name, p.place(p.positions[old], where))
+			return problemf(ErrDuplicate, "the %s %q is in the input twice, first in %s", k, name, p.place(p.positions[old], where))
 		}
 	}
 	p.kinds = append(p.kinds, k)
 	p.positions = append(p.positions, where)
-	return number, nil
+	return nil
 }
 
 // addMember adds a membership.

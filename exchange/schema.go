@@ -261,7 +261,7 @@ func (e *ldifEntry) rest() map[string][]string {
 				e.plan.oversized++
 				return true
 			}
-			return !isText(v) || hashedPassword.MatchString(v)
+			return !keepsValue(v)
 		})
 		if len(a.values) > 0 {
 			kept[a.name] = slices.Clone(a.values)
@@ -276,13 +276,13 @@ func (e *ldifEntry) add(rec *record) error {
 			return problemf(ErrMalformed, "the name, full name, mail or description is not valid UTF-8")
 		}
 	}
-	_, err := e.plan.addRecord(rec, e.key, nameKey(rec.kind, 0, rec.name))
-	return err
+	return e.plan.addRecord(rec, e.key, nameKey(rec.kind, 0, rec.name))
 }
 
-// isText reports whether a value is text and not, say, a picture or a SID.
-func isText(v string) bool {
-	return utf8.ValidString(v) && !strings.ContainsFunc(v, func(r rune) bool {
+// keepsValue reports whether a value of an attribute is stored: text, and not,
+// say, a picture or a SID or a hashed password.
+func keepsValue(v string) bool {
+	return utf8.ValidString(v) && !hashedPassword.MatchString(v) && !strings.ContainsFunc(v, func(r rune) bool {
 		return r < ' ' && r != '\t' && r != '\n' && r != '\r'
 	})
 }
@@ -321,9 +321,9 @@ var ignoredNames = []string{
 	"accountexpires", "admincount", "auditid", "badpasswordtime", "codepage", "contextcsn", "countrycode",
 	"createtimestamp", "creatorsname", "distinguishedname", "dscorepropagationdata", "entrycsn", "entrydn", "entryid",
 	"entryuuid", "hassubordinates", "instancetype", "ipanthash", "jpegphoto", "lastlogoff", "lastlogon",
-	"lastlogontimestamp", "lockouttime", "logoncount", "logonhours", "memberof", "modifiersname",
-	"modifytimestamp", "nsuniqueid", "ntsecuritydescriptor", "numsubordinates", "objectcategory", "objectguid",
-	"objectsid", "parentid", "photo", "primarygroupid", "samaccounttype", "shadowlastchange", "sidhistory",
-	"structuralobjectclass", "subschemasubentry", "thumbnaillogo", "thumbnailphoto", "usercertificate", "userpkcs12",
-	"userparameters", "usersmimecertificate", "whenchanged", "whencreated", "x500uniqueidentifier",
+	"lastlogontimestamp", "lockouttime", "logoncount", "logonhours", "memberof", "modifiersname", "modifytimestamp",
+	"nsuniqueid", "ntsecuritydescriptor", "numsubordinates", "objectcategory", "objectguid", "objectsid", "parentid",
+	"photo", "primarygroupid", "samaccounttype", "shadowlastchange", "sidhistory", "structuralobjectclass",
+	"subschemasubentry", "thumbnaillogo", "thumbnailphoto", "usercertificate", "userparameters", "userpkcs12",
+	"usersmimecertificate", "whenchanged", "whencreated", "x500uniqueidentifier",
 }

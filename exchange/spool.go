@@ -10,9 +10,11 @@ import (
 )
 
 // spool is a temporary file that is written once, from front to back, and then
-// read as often as need be. Close removes it.
+// read as often as need be. Nothing of it stays: where the system allows it, the
+// file has no name from the beginning, so not even after a kill.
 type spool struct {
 	file *os.File
+	name string // to be removed by Close; "" if it is gone already
 	out  *bufio.Writer
 	size int64
 }
@@ -23,7 +25,11 @@ func newSpool(dir string) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("temporary file for the import: %w", err)
 	}
-	return &spool{file: f, out: bufio.NewWriterSize(f, 1<<16)}, nil
+	s := &spool{file: f, name: f.Name(), out: bufio.NewWriterSize(f, 1<<16)}
+	if os.Remove(s.name) == nil {
+		s.name = ""
+	}
+	return s, nil
 }
 
 // write appends bytes. An error leaves the spool unusable.
@@ -75,5 +81,8 @@ func readFramed(in *bufio.Reader, buf []byte) ([]byte, error) {
 // Close removes the file; what it held is gone.
 func (s *spool) Close() error {
 	err := s.file.Close()
-	return errors.Join(err, os.Remove(s.file.Name()))
+	if s.name != "" {
+		err = errors.Join(err, os.Remove(s.name))
+	}
+	return err
 }

@@ -34,6 +34,13 @@ const nobody = math.MaxUint32
 // nobody can choose them, and a name of any length costs 16 bytes.
 type key [2]uint64
 
+// hasher makes keys.
+type hasher [2]maphash.Seed
+
+func newHasher() hasher { return hasher{maphash.MakeSeed(), maphash.MakeSeed()} }
+
+func (h hasher) key(s string) key { return key{maphash.String(h[0], s), maphash.String(h[1], s)} }
+
 // reference is a name that was used and not defined so far.
 type reference struct {
 	at        position
@@ -44,7 +51,7 @@ type reference struct {
 
 // symbols maps names to symbols and symbols to the records that define them.
 type symbols struct {
-	seeds   [2]maphash.Seed
+	hasher
 	byKey   map[key]symbol
 	stands  []uint32              // by symbol: the number of its record, or nobody
 	pending map[symbol]*reference // used, not defined: gone as soon as a record defines it
@@ -53,15 +60,11 @@ type symbols struct {
 
 func newSymbols() *symbols {
 	return &symbols{
-		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		hasher:  newHasher(),
 		byKey:   map[key]symbol{},
 		pending: map[symbol]*reference{},
 		claims:  map[key]position{},
 	}
-}
-
-func (t *symbols) key(s string) key {
-	return key{maphash.String(t.seeds[0], s), maphash.String(t.seeds[1], s)}
 }
 
 // nameKey is the key of a user's or group's name in its directory.

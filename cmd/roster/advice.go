@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/exchange"
@@ -18,6 +19,9 @@ func (p *program) advise(err error) string {
 		if advice := p.adviseOpen(open.err); advice != "" {
 			return advice
 		}
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
 	}
 	text := plain(err)
 	var line *exchange.LineError
@@ -41,13 +45,11 @@ var advices = []struct {
 	err  error
 	todo string
 }{
-	{context.Canceled, "interrupted"},
 	{roster.ErrCorrupt, "keep a copy of the folder and restore the newest backup (roster restore)"},
 	{roster.ErrDiskFull, "nothing was changed; make room and run it again"},
 	{roster.ErrFailed, "the disk refused a write; whether the last change was kept shows when the data is opened again"},
 	{roster.ErrTooLarge, "the change is too large for one step; split it"},
 	{roster.ErrLimit, "the nesting of groups is too large; take groups out of each other"},
-	{roster.ErrTrimmed, "older changes are no longer kept; start from a later revision"},
 	{roster.ErrNotFound, "check the spelling, or ask `roster members all` and `roster groups USER`"},
 	{roster.ErrSyntax, `an expression is made of group names, &, |, ! and parentheses; quote "a name with spaces"`},
 }
@@ -65,6 +67,8 @@ func (p *program) adviseOpen(err error) string {
 		return fmt.Sprintf("there is no data in %s: name the folder with --data, or begin with roster import", p.data)
 	case errors.Is(err, roster.ErrNotStore):
 		return fmt.Sprintf("%s holds something else than roster's data: name another folder with --data", p.data)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Sprintf("%s is not a folder: name the folder of the data with --data", p.data)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("%s cannot be opened: permission denied: run this as the user that owns it", p.data)
 	}

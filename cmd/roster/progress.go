@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -45,13 +46,15 @@ func (g *progress) show(stage exchange.Stage, done, total int64) {
 			progressbar.OptionSetWriter(g.out),
 			progressbar.OptionSetDescription(string(stage)),
 			progressbar.OptionShowBytes(stage == exchange.Reading),
-			progressbar.OptionShowIts(),
 			progressbar.OptionShowCount(),
 			progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100e6), // nanoseconds
+			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionClearOnFinish(),
 			progressbar.OptionSetRenderBlankState(true),
 		)
+		if stage != exchange.Reading {
+			progressbar.OptionShowIts()(g.bar) // bytes have their rate already
+		}
 	}
 	// A terminal that went away is no reason to fail an import.
 	_ = g.bar.Set64(done)

@@ -91,6 +91,9 @@ func (im *importer) store(ctx context.Context, o exchange.Options, inputs []exch
 		return sum, err
 	}
 	defer plan.Close()
+	if err := plan.Check(ctx); err != nil {
+		return sum, err
+	}
 	if !plan.Small() {
 		return plan.Build(ctx, im.data, roster.Options{})
 	}

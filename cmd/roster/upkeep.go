@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -154,7 +153,7 @@ func (p *program) changesCommand() *cobra.Command {
 					w := newChangeWriter(tx)
 					for c, err := range e.Changes(cmd.Context(), start) {
 						if errors.Is(err, roster.ErrTrimmed) {
-							return fmt.Errorf("the log begins at revision %s: %w", strconv.FormatUint(uint64(e.Stats().Oldest), 10), err)
+							return fmt.Errorf("changes before revision %d are no longer kept: begin with --from %[1]d", e.Stats().Oldest)
 						}
 						if err != nil {
 							return err
