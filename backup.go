@@ -115,9 +115,9 @@ func Restore(ctx context.Context, dir string, r io.Reader, o Options) error {
 	if err := new(state).decodeMeta(meta); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	err := store.Restore(dir, o.withDefaults().store(), rev, meta, seq(func(put func(key, value []byte) error) error {
+	err := store.Restore(dir, o.withDefaults().store(), rev, meta, func(put func(key, value []byte) error) error {
 		return b.entries(ctx, put)
-	}, new(error)))
+	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}

@@ -33,7 +33,7 @@ func Build(ctx context.Context, dir string, o Options, fn func(*Builder) error) 
 	}
 	head.rev, head.time = 1, tx.now()
 	st := head.freeze()
-	err = store.Restore(dir, o.store(), 1, st.encodeMeta(), seq(func(put func(key, value []byte) error) error {
+	err = store.Restore(dir, o.store(), 1, st.encodeMeta(), func(put func(key, value []byte) error) error {
 		w := valueWriter{st: st, put: func(key, value []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -41,7 +41,7 @@ func Build(ctx context.Context, dir string, o Options, fn func(*Builder) error) 
 			return put(key, value)
 		}}
 		return w.write(st.everything())
-	}, new(error)))
+	})
 	if err != nil {
 		return fmt.Errorf("build: %w", err)
 	}

@@ -15,10 +15,10 @@ import (
 // another goroutine.
 type committer struct {
 	mu       sync.Mutex
-	batch    *batch // guarded by mu: takes records
-	inflight *batch // guarded by mu: being flushed; nil when none is
-	led      bool   // guarded by mu: somebody flushes, or has been told to
-	failed   error  // guarded by mu: the flush that failed; final
+	batch    *batch    // guarded by mu: takes records
+	inflight *batch    // guarded by mu: being flushed; nil when none is
+	led      bool      // guarded by mu: somebody flushes, or has been told to
+	failed   error     // guarded by mu: the flush that failed; final
 	idle     sync.Cond // told after every flush
 }
 
@@ -278,6 +278,10 @@ func (tx *Txn) undo() {
 			// The record was read back from the state a moment ago.
 			panic(fmt.Sprintf("roster: undo of operation %d: %v", inv.kind, err))
 		}
+	}
+	// The head may be published before another closure settles it.
+	if err := tx.st.settle(); err != nil {
+		panic(fmt.Sprintf("roster: undo: the nesting before was beyond its limit: %v", err))
 	}
 }
 

@@ -24,7 +24,7 @@ func (x *index) derive(own *radix.Owner, users uint32) {
 		wg.Go(func() { dealt[w] = x.deal(span[0], span[1], users) })
 	}
 	wg.Wait()
-	made := make([][]string, len(dealt[0]))
+	made := make([][]page, len(dealt[0]))
 	for w := range workers {
 		wg.Go(func() {
 			var p pager
@@ -41,7 +41,7 @@ func (x *index) derive(own *radix.Owner, users uint32) {
 	wg.Wait()
 	for shard, pages := range made {
 		for k, p := range pages {
-			if p != "" {
+			if p.lists != "" {
 				x.pages.Set(own, uint32(shard)<<16/pageUsers+uint32(k), p)
 			}
 		}
@@ -151,7 +151,7 @@ type pager struct {
 	at   [1 << 16]uint32 // the length of each list, then where in its page to write
 }
 
-func (p *pager) pages(runs []bucket) []string {
+func (p *pager) pages(runs []bucket) []page {
 	clear(p.last[:])
 	clear(p.at[:])
 	for _, b := range runs {
@@ -160,9 +160,10 @@ func (p *pager) pages(runs []bucket) []string {
 			p.last[low] = set
 		})
 	}
-	bodies := make([][]byte, len(p.at)/pageUsers)
-	for i := range bodies {
-		bodies[i] = p.layOut(p.at[i*pageUsers : (i+1)*pageUsers])
+	pages := make([]page, len(p.at)/pageUsers)
+	bodies := make([][]byte, len(pages))
+	for i := range pages {
+		bodies[i] = pages[i].begin(p.at[i*pageUsers : (i+1)*pageUsers])
 	}
 	clear(p.last[:])
 	for _, b := range runs {
@@ -172,26 +173,22 @@ func (p *pager) pages(runs []bucket) []string {
 			p.last[low] = set
 		})
 	}
-	pages := make([]string, len(bodies))
 	for i, b := range bodies {
-		pages[i] = unsafe.String(unsafe.SliceData(b), len(b))
+		pages[i].lists = unsafe.String(unsafe.SliceData(b), len(b))
 	}
 	return pages
 }
 
-// layOut returns a page for lists of the given lengths, which turn into where
-// each list begins. It returns nil if all lists are empty.
-func (p *pager) layOut(at []uint32) []byte {
+// begin makes p a page for lists of the given lengths, which turn into where in
+// the result each list begins.
+func (p *page) begin(at []uint32) []byte {
 	var ends [pageUsers]int
 	total := 0
 	for k, n := range at {
 		total += int(n)
 		ends[k] = total
 	}
-	if total == 0 {
-		return nil
-	}
-	b := appendPageHead(make([]byte, 0, pageHeadLen(total)+total), &ends)
+	b := p.layOut(&ends)
 	start := uint32(len(b))
 	for k := range at {
 		at[k], start = start, start+at[k]

@@ -82,12 +82,12 @@ type Group struct {
 	Revision Revision
 }
 
-// Limits of one record. They keep a record far below what Badger and one frame
-// of the log can hold, and a page of records readable in one go.
+// Limits of one record and of what is stored under one key.
 const (
-	maxText       = 64 << 10 // bytes of any one text
-	maxRecord     = 256 << 10
+	maxText       = 63_000 // bytes of any one text
+	maxRecord     = 64_000 // bytes: a page of them stays below store.MaxValueBytes
 	maxAttributes = 1024
+	maxChildren   = 200_000 // groups nested directly in one, for the same reason
 )
 
 // Default uids are made from the number, and need no room in memory.

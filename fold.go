@@ -193,12 +193,10 @@ func (job foldJob) write(e *Engine) error {
 	} else {
 		retain = 0
 	}
-	var perr error
-	err := e.store.Fold(uint64(st.rev), st.encodeMeta(), e.views.oldest(&e.now), retain, seq(func(put func(key, value []byte) error) error {
+	return e.store.Fold(uint64(st.rev), st.encodeMeta(), e.views.oldest(&e.now), retain, func(put func(key, value []byte) error) error {
 		w := valueWriter{st: st, s: e.store, put: put}
 		return w.write(job.dirty)
-	}, &perr))
-	return errors.Join(err, perr)
+	})
 }
 
 // valueWriter turns a state into the keys and values of format.go.

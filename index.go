@@ -19,7 +19,7 @@ import (
 // owner token. Reading needs no lock.
 type index struct {
 	sets  radix.Tree[slot]
-	pages radix.Tree[string] // user>>4 → the listed sets of 16 users, see page
+	pages radix.Tree[page] // by user/pageUsers: the listed sets of 16 users
 	nest  nesting
 	recent
 
@@ -134,10 +134,11 @@ func shardsContain(t *shards, u uint32) bool {
 	return b != nil && b.Contains(u&0xffff)
 }
 
-// check reports whether u is a member of set, directly or through any nesting.
+// check reports whether u is a member of the listed set, directly or through
+// any nesting.
 func (x *index) check(u, set uint32) bool {
 	s := x.sets.At(set)
-	if s == nil {
+	if s == nil || s.flags&slotListed == 0 {
 		return false
 	}
 	if s.flags&slotParent == 0 {
@@ -156,7 +157,10 @@ func (x *index) check(u, set uint32) bool {
 
 // setsOf returns the listed sets that hold u directly, as a list.
 func (x *index) setsOf(u uint32) string {
-	return page(x.pages.Get(u / pageUsers)).list(u % pageUsers)
+	if p := x.pages.At(u / pageUsers); p != nil {
+		return p.list(u % pageUsers)
+	}
+	return ""
 }
 
 // appendEffective appends to dst the listed sets that hold u directly or
@@ -214,10 +218,9 @@ func (x *index) remove(own *radix.Owner, set uint32, users []uint32) []uint32 {
 func (x *index) changed(own *radix.Owner, s *slot, set uint32, users []uint32, edit func(string, uint32) (idlist.Splice, bool)) {
 	if s.flags&slotListed != 0 && !x.forwardOnly {
 		for _, u := range users {
-			ref := x.pages.Ref(own, u/pageUsers)
-			p := page(*ref)
+			p := x.pages.Ref(own, u/pageUsers)
 			if sp, ok := edit(p.list(u%pageUsers), set); ok {
-				*ref = string(p.splice(u%pageUsers, &sp))
+				p.splice(u%pageUsers, &sp)
 			}
 		}
 	}
@@ -401,57 +404,51 @@ func minus(a, b []uint32) []uint32 {
 // enough that the pages' pointers do not weigh on the collector.
 const pageUsers = 16
 
-// A page holds, for 16 neighbouring users, the sets that list each of them, in
-// one allocation without pointers: a form byte, 16 end offsets (u16, or u32
-// where the lists together pass 64 KiB), then the lists. "" is a page of empty
-// lists.
-type page string
-
-const (
-	narrowHead = 1 + 2*pageUsers
-	wideHead   = 1 + 4*pageUsers
-)
-
-// bounds returns where the list of user k begins and ends within p.
-func (p page) bounds(k uint32) (from, to int) {
-	if p[0] == 0 {
-		if k > 0 {
-			from = int(p[2*k-1]) | int(p[2*k])<<8
-		}
-		return narrowHead + from, narrowHead + (int(p[2*k+1]) | int(p[2*k+2])<<8)
-	}
-	return p.wideBounds(k)
+// A page holds, for 16 neighbouring users, the sets that list each of them, one
+// list behind the other in one allocation. Where each ends stands beside the
+// pointer, not in front of the lists: finding a list is one cache miss then, not
+// two. Where the lists together pass 64 KiB, all of ends is 0, and 16 ends of 32
+// bits stand in front of the lists. The zero page is one of empty lists.
+type page struct {
+	lists string
+	ends  [pageUsers]uint16
 }
 
-func (p page) wideBounds(k uint32) (from, to int) {
-	b := unsafe.Slice(unsafe.StringData(string(p)), len(p))
-	if k > 0 {
-		from = int(binary.LittleEndian.Uint32(b[4*k-3:]))
-	}
-	return wideHead + from, wideHead + int(binary.LittleEndian.Uint32(b[4*k+1:]))
-}
+const wideHead = 4 * pageUsers
 
 // list returns the sets of user k.
-func (p page) list(k uint32) string {
-	if len(p) == 0 {
-		return ""
+func (p *page) list(k uint32) string {
+	from, to := uint16(0), p.ends[k]
+	if k > 0 {
+		from = p.ends[k-1]
 	}
-	from, to := p.bounds(k)
-	return string(p[from:to])
+	if p.ends[pageUsers-1] == 0 {
+		return p.wideList(k)
+	}
+	return p.lists[from:to]
 }
 
-// splice returns p with the list of user k changed.
-func (p page) splice(k uint32, s *idlist.Splice) page {
-	var ends [pageUsers]int
-	body := ""
-	if len(p) > 0 {
-		start, _ := p.bounds(0)
-		for i := range ends {
-			_, to := p.bounds(uint32(i))
-			ends[i] = to - start
-		}
-		body = string(p[start:])
+func (p *page) wideList(k uint32) string {
+	if p.lists == "" {
+		return ""
 	}
+	b := unsafe.Slice(unsafe.StringData(p.lists), len(p.lists))
+	from := uint32(0)
+	if k > 0 {
+		from = binary.LittleEndian.Uint32(b[4*k-4:])
+	}
+	return p.lists[wideHead:][from:binary.LittleEndian.Uint32(b[4*k:])]
+}
+
+// splice changes the list of user k.
+func (p *page) splice(k uint32, s *idlist.Splice) {
+	var ends [pageUsers]int
+	at := 0
+	for i := range ends {
+		at += len(p.list(uint32(i)))
+		ends[i] = at
+	}
+	body := p.lists[len(p.lists)-at:]
 	from := s.From
 	if k > 0 {
 		from += ends[k-1]
@@ -459,34 +456,28 @@ func (p page) splice(k uint32, s *idlist.Splice) page {
 	for i := k; i < pageUsers; i++ {
 		ends[i] += s.Grow()
 	}
-	total := ends[pageUsers-1]
-	if total == 0 {
-		return ""
-	}
-	b := appendPageHead(make([]byte, 0, pageHeadLen(total)+total), &ends)
+	b := p.layOut(&ends)
 	b = append(b, body[:from]...)
 	b = append(b, s.Mid()...)
 	b = append(b, body[from+s.To-s.From:]...)
-	return page(unsafe.String(unsafe.SliceData(b), len(b)))
+	p.lists = unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// pageHeadLen is the length of what stands before lists of that total length.
-func pageHeadLen(total int) int {
+// layOut makes p a page of lists that end there, and returns what its lists
+// begin with, in a slice that has room for them.
+func (p *page) layOut(ends *[pageUsers]int) []byte {
+	p.ends = [pageUsers]uint16{}
+	total := ends[pageUsers-1]
 	if total <= 0xffff {
-		return narrowHead
-	}
-	return wideHead
-}
-
-func appendPageHead(b []byte, ends *[pageUsers]int) []byte {
-	if ends[pageUsers-1] <= 0xffff {
-		b = append(b, 0)
-		for _, e := range ends {
-			b = binary.LittleEndian.AppendUint16(b, uint16(e))
+		for i, e := range ends {
+			p.ends[i] = uint16(e)
 		}
-		return b
+		if total == 0 {
+			return nil
+		}
+		return make([]byte, 0, total)
 	}
-	b = append(b, 1)
+	b := make([]byte, 0, wideHead+total)
 	for _, e := range ends {
 		b = binary.LittleEndian.AppendUint32(b, uint32(e))
 	}

@@ -188,7 +188,7 @@ func compareIndex(t *rapid.T, x *index, m *naive, cache *effectiveCache, set uin
 // compareDerived makes the reverse direction anew and compares it.
 func compareDerived(t *rapid.T, x *index) {
 	again := *x
-	again.pages = radix.Tree[string]{}
+	again.pages = radix.Tree[page]{}
 	again.derive(new(radix.Owner), testUsers)
 	for u := range uint32(testUsers) {
 		if x.setsOf(u) != again.setsOf(u) {
@@ -304,11 +304,11 @@ func TestPagesOfManySets(t *testing.T) {
 			}
 		}
 	}
-	if p := x.pages.Get(0); p[0] != 1 {
-		t.Fatalf("a page of %d bytes is not wide", len(p))
+	if p := x.pages.Get(0); p.ends != [pageUsers]uint16{} {
+		t.Fatalf("a page of %d bytes is not wide", len(p.lists))
 	}
 	again := x
-	again.pages = radix.Tree[string]{}
+	again.pages = radix.Tree[page]{}
 	again.derive(new(radix.Owner), pageUsers)
 	if again.pages.Get(0) != x.pages.Get(0) {
 		t.Fatal("the derived page differs")
@@ -318,7 +318,7 @@ func TestPagesOfManySets(t *testing.T) {
 			x.remove(own, set<<17, []uint32{u})
 		}
 	}
-	if p := x.pages.Get(0); p != "" {
-		t.Fatalf("%d bytes are left of an empty page", len(p))
+	if p := x.pages.Get(0); p != (page{}) {
+		t.Fatalf("%d bytes are left of an empty page", len(p.lists))
 	}
 }

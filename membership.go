@@ -421,6 +421,9 @@ func (tx *Txn) relink(kind opKind, parent GroupID, children []GroupID) (int, err
 		}
 	}
 	before := len(tx.st.nest.at(uint32(parent)).children)
+	if kind == opNest && before+len(ids) > maxChildren {
+		return 0, fmt.Errorf("more than %d groups in group %q: %w", maxChildren, tx.GroupName(parent), ErrLimit)
+	}
 	err := tx.do(op{kind: kind, num: uint32(parent), ids: ascending(ids)})
 	after := len(tx.st.nest.at(uint32(parent)).children)
 	return max(after-before, before-after), err
@@ -451,7 +454,7 @@ func freeNumber(r *roll, n uint32, highest uint64) uint64 {
 	free := func(id uint64) bool {
 		_, number := r.byID(id)
 		_, uid := r.byUID(defaultUID(r.prefix, id))
-		return !number && !uid
+		return !number && !uid && id != 0 // 0 asks for a number
 	}
 	id := uint64(n) + 1
 	if !free(id) && highest < math.MaxUint64 {

@@ -11,8 +11,8 @@ import (
 // What the engine refuses to store is refused here too, before anything is
 // written: an import in several Updates must not meet it in its middle.
 const (
-	maxText       = 64 << 10
-	maxStored     = 256 << 10
+	maxText       = 63_000
+	maxStored     = 64_000
 	maxAttributes = 1024
 )
 

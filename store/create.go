@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,15 +80,28 @@ func surveyMarker(files FS, dir string, alone bool) (condition, error) {
 	return 0, fmt.Errorf("%w: its file %s is something else", ErrNotStore, markerName)
 }
 
-// makeFolder creates dir where it is missing, and makes that last.
+// makeFolder creates dir, and what is missing above it, and makes that last.
 func makeFolder(files FS, dir string) error {
-	if _, err := files.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	var missing []string
+	for path := filepath.Clean(dir); ; path = filepath.Dir(path) {
+		_, err := files.Stat(path)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
+			return err
+		}
+		missing = append(missing, path)
 	}
 	if err := files.MkdirAll(dir, 0o700); err != nil {
 		return diskError(err)
 	}
-	return files.SyncDir(filepath.Dir(dir))
+	for _, path := range missing {
+		if err := files.SyncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // create makes a store in an empty folder, or over what an interrupted creation left. Its journal begins with
@@ -229,17 +241,17 @@ func readFile(files FS, path string, limit int64) ([]byte, error) {
 // The store exists when Restore returns nil, and not before: after an error, ErrDiskFull among them, what was
 // written is removed, and after a crash the next Restore or Open removes it. ErrNotStore says that the folder
 // is not empty. Options.InMemory and Options.ReadOnly make no sense here and are an error.
-func Restore(dir string, o Options, rev uint64, meta []byte, puts iter.Seq2[[]byte, []byte]) error {
+func Restore(dir string, o Options, rev uint64, meta []byte, puts Puts) error {
 	if o.InMemory || o.ReadOnly {
 		return errors.New("store: restore: a store that can be written to in a folder is needed")
 	}
 	if err := restore(dir, o, rev, meta, puts); err != nil {
-		return fmt.Errorf("restore store %s: %w", strings.TrimSpace(dir), err)
+		return fmt.Errorf("restore store %s: %w", dir, err)
 	}
 	return nil
 }
 
-func restore(dir string, o Options, rev uint64, meta []byte, puts iter.Seq2[[]byte, []byte]) error {
+func restore(dir string, o Options, rev uint64, meta []byte, puts Puts) error {
 	files := o.fs()
 	if err := makeFolder(files, dir); err != nil {
 		return err

@@ -17,7 +17,8 @@
 //	STORE       what the folder is: a magic, the version of the format and the store's uuid (create.go, value.go)
 //	CREATING    is there only while the store is being created (create.go)
 //	journal/    the records, in segment files (journal.go, segment.go, frame.go)
-//	state/      the values, in Badger (state.go, fold.go; the formats of values in value.go)
+//	state/      the values, in Badger (state.go, fold.go, restore.go; the formats of values are in value.go, those of
+//	            Badger's files as far as they matter in sst.go and wal.go)
 //
 // The lock is flock on the folder itself.
 //
@@ -41,9 +42,9 @@
 //
 // Badger by itself would open a folder with a damaged file without an error and less in it, delete files that it
 // does not know, or end the process. It gets to see the folder only after everything in it was read (preflight.go).
-// Two things remain outside: damage that a disk develops while the store is open, where only the reads of Load,
-// Get and Verify turn a fault into an error; and a process that has run out of file descriptors at the moment
-// when Badger opens its files, which Badger answers by ending it.
+// Two things remain outside. Damage that a disk develops while the store is open is found by Load and Verify, and by
+// a Fold before it compacts; Get finds it in values, but takes a damaged key for one that is not there. And a process
+// that has run out of file descriptors at the moment when Badger opens its files is ended by Badger.
 //
 // # A full disk
 //

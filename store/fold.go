@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 
@@ -97,7 +96,7 @@ func (b *batch) walSize() int64 {
 
 // fold makes puts, applied to the current state, the state of revision rev, and caller the bytes beside it.
 // Values that readers of revision keep and later ones see stay readable.
-func (s *state) fold(rev uint64, caller []byte, keep uint64, puts iter.Seq2[[]byte, []byte]) error {
+func (s *state) fold(rev uint64, caller []byte, keep uint64, puts Puts) error {
 	s.foldMu.Lock()
 	defer s.foldMu.Unlock()
 	if s.failed != nil {
@@ -111,10 +110,8 @@ func (s *state) fold(rev uint64, caller []byte, keep uint64, puts iter.Seq2[[]by
 		return fmt.Errorf("%d bytes to store beside the revision: %w", len(caller), ErrTooLarge)
 	}
 	b := &batch{rev: rev}
-	for key, value := range puts {
-		if err := b.add(key, value); err != nil {
-			return err
-		}
+	if err := puts(b.add); err != nil {
+		return err
 	}
 	if rev == cur.rev && s.hasMeta() {
 		if len(b.entries) > 0 || !bytes.Equal(caller, cur.caller) {
@@ -340,8 +337,7 @@ func (s *state) compact(keep uint64) error {
 			}
 			return err
 		}
-		// A compaction ends without an error at a block that does not check, and deletes the table with all
-		// that comes after the block. So it must not meet one.
+		// A compaction would write what is damaged into new tables, with checksums that are right.
 		if _, err := s.inspect(context.Background()); err != nil {
 			return err
 		}

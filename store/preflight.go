@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
 )
 
 // Badger trusts its folder. Of what it does on opening one that was damaged, it
@@ -40,6 +41,7 @@ type folder struct {
 	wals        []walFile   // by age
 	newest      sighting    // the newest meta value
 	maxTs       uint64      // the newest timestamp of anything
+	drops       bool        // there is something that Badger will cut off or delete
 	splits      [][]byte    // keys that divide the values into parts of roughly equal size, ascending
 }
 
@@ -93,14 +95,20 @@ func inspect(ctx context.Context, dir string) (f *folder, err error) {
 	present := map[string]bool{}
 	for _, e := range entries {
 		present[e.Name()] = true
-		if strings.HasSuffix(e.Name(), ".mem") {
+		switch filepath.Ext(e.Name()) {
+		case ".mem":
 			if err := f.addWAL(e); err != nil {
 				return nil, err
+			}
+		case ".sst":
+			id, ok := table.ParseFileID(e.Name())
+			if _, named := wanted[id]; !ok || !named {
+				f.drops = true
 			}
 		}
 	}
 	for id := range wanted {
-		name := fmt.Sprintf("%06d.sst", id)
+		name := table.IDToFilename(id)
 		if !present[name] {
 			return nil, &CorruptError{Path: filepath.Join(dir, name), What: "it is missing, the MANIFEST names it"}
 		}
@@ -134,7 +142,11 @@ func (f *folder) readManifest() (map[uint64]badger.TableManifest, error) {
 	if len(m.Levels) > maxLevels {
 		return nil, &CorruptError{Path: path, What: fmt.Sprintf("it names %d levels", len(m.Levels))}
 	}
-	f.manifestEnd = end
+	info, err := fp.Stat()
+	if err != nil {
+		return nil, err
+	}
+	f.manifestEnd, f.drops = end, end < info.Size()
 	return m.Tables, nil
 }
 
@@ -199,6 +211,7 @@ func (f *folder) checkFiles(ctx context.Context) error {
 			mu.Lock()
 			defer mu.Unlock()
 			f.wals[i].size, f.wals[i].end = size, facts.end
+			f.drops = f.drops || facts.drops
 			gather(facts.newest, facts.maxTs, nil)
 			return err
 		})

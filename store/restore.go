@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"fmt"
-	"iter"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/pb"
@@ -22,7 +21,7 @@ const (
 // fill writes puts and caller as the state of revision rev into a state that is empty and in use by nobody
 // else. As long as the keys ascend, values go straight into tables at the lowest level, without a write-ahead
 // file; from the first key that does not, they are gathered in memory and folded over the others.
-func (s *state) fill(rev uint64, caller []byte, puts iter.Seq2[[]byte, []byte]) error {
+func (s *state) fill(rev uint64, caller []byte, puts Puts) error {
 	s.foldMu.Lock()
 	defer s.foldMu.Unlock()
 	if len(caller) > MaxValueBytes-metaBytes {
@@ -34,15 +33,14 @@ func (s *state) fill(rev uint64, caller []byte, puts iter.Seq2[[]byte, []byte]) 
 	}
 	defer stream.cancel()
 	rest := &batch{rev: rev}
-	for key, value := range puts {
+	err = puts(func(key, value []byte) error {
 		if len(rest.entries) == 0 && bytes.Compare(key, stream.last) > 0 {
-			err = stream.add(key, value)
-		} else {
-			err = rest.add(key, value)
+			return stream.add(key, value)
 		}
-		if err != nil {
-			return err
-		}
+		return rest.add(key, value)
+	})
+	if err != nil {
+		return err
 	}
 	if err := stream.finish(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"iter"
@@ -86,7 +87,7 @@ func (a *app) fold(keep uint64) error {
 			}
 		}
 	}
-	err := a.Fold(a.head, []byte(fmt.Sprint("meta of ", a.head)), keep, a.head, puts)
+	err := a.Fold(a.head, []byte(fmt.Sprint("meta of ", a.head)), keep, a.head, all(puts))
 	if err == nil {
 		clear(a.dirty)
 	}
@@ -392,6 +393,11 @@ func testStateModel(t *testing.T, o store.Options) {
 
 // TestStateModel runs random operations on a store and on maps, which must agree after each.
 func TestStateModel(t *testing.T) {
+	// Each run opens and copies a store many times, so that the usual hundred take minutes.
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		check(t, f.Value.Set("10"))
+		defer f.Value.Set(f.DefValue)
+	}
 	t.Run("folder", func(t *testing.T) { testStateModel(t, store.Options{}) })
 	t.Run("memory", func(t *testing.T) { testStateModel(t, store.Options{InMemory: true}) })
 }

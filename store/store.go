@@ -135,6 +135,7 @@ func (s *Store) openParts(files FS, o Options) (err error) {
 	}
 	defer func() {
 		if err != nil {
+			s.journal.opts.readOnly = true // a store that is refused gets no mark of having been closed in order
 			err = errors.Join(err, s.journal.close())
 		}
 	}()
@@ -174,7 +175,8 @@ func (s *Store) compare(applied uint64) error {
 }
 
 // Close flushes, marks the journal as closed in good order and releases the folder. It waits for calls that are
-// running; a Replay counts as running while its loop does. Closing again does nothing and returns nil.
+// running, so it must not be called from within one: not by the functions given to Load and Get, and not in the loop of
+// a Replay. Closing again does nothing and returns nil.
 //
 // ErrDiskFull means that there was no room to tidy up. Nothing is lost: the next Open needs the room instead.
 func (s *Store) Close() error {
@@ -266,6 +268,10 @@ func (s *Store) Get(at uint64, key []byte, fn func(value []byte) error) error {
 	return s.state.get(at, key, fn)
 }
 
+// Puts calls put for each value that a Fold or Restore is to write; put copies both slices. An error, its own or
+// that of put, ends it, and with it the call that it was given to: nothing is written then.
+type Puts func(put func(key, value []byte) error) error
+
 // Fold makes puts, written over the state of Applied, the state of revision rev, with meta beside it, and then
 // lets go of journal files that hold nothing but revisions up to the previous Applied and up to retain. The
 // last fold's revisions stay, so that a state that lost its newest fold can be made good from the journal.
@@ -278,7 +284,7 @@ func (s *Store) Get(at uint64, key []byte, fn func(value []byte) error) error {
 // ErrDiskFull without ErrFailed says that there is no room, and nothing was written. After ErrFailed no further
 // Fold is possible until the store is opened again. In every case of an error Applied stays as it was, with one
 // exception: when only letting go of journal files failed.
-func (s *Store) Fold(rev uint64, meta []byte, keep, retain uint64, puts iter.Seq2[[]byte, []byte]) error {
+func (s *Store) Fold(rev uint64, meta []byte, keep, retain uint64, puts Puts) error {
 	if err := s.enterWrite(); err != nil {
 		return err
 	}

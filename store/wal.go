@@ -23,6 +23,7 @@ import (
 const (
 	walHeaderBytes = 20
 	walMaxKey      = 1 << 16
+	maxWALHeader   = 22 // of an entry, before its key
 	bitTxn         = 1 << 6
 	bitFinTxn      = 1 << 7
 )
@@ -32,6 +33,7 @@ type walFacts struct {
 	end    int64 // where the last whole transaction ends: Badger keeps what is before
 	newest sighting
 	maxTs  uint64
+	drops  bool // there is something behind end
 }
 
 var errWALHeader = errors.New("its header is damaged")
@@ -43,23 +45,23 @@ func checkWAL(r io.ReaderAt, size int64) (walFacts, error) {
 	if size < walHeaderBytes {
 		return facts, nil
 	}
-	var keyID [8]byte
-	if _, err := r.ReadAt(keyID[:], 0); err != nil {
+	w, err := newWALReader(r, size)
+	if err != nil {
 		return facts, err
 	}
-	if keyID != [8]byte{} {
-		return facts, errWALHeader
-	}
 	var (
-		w    = walReader{r: bufio.NewReaderSize(io.NewSectionReader(r, walHeaderBytes, size-walHeaderBytes), 1<<20), left: size - walHeaderBytes}
 		open uint64   // timestamp of the transaction being read, 0 between transactions
 		held sighting // what it holds
 	)
 	for {
 		meta, key, value, err := w.next()
 		if err == errWALEnd {
+			// Badger writes zeros for the header of the next entry together with each entry.
+			rest, _ := w.r.Peek(int(min(w.left, maxWALHeader)))
+			facts.drops = facts.end < size-w.left || len(bytes.Trim(rest, "\x00")) > 0
 			return facts, nil
 		}
+		facts.drops = true // unless a later return says otherwise
 		if err != nil {
 			return facts, err
 		}
@@ -98,10 +100,23 @@ type walReader struct {
 	buf  []byte
 }
 
+// newWALReader returns a reader of the entries of a file that has a header.
+func newWALReader(r io.ReaderAt, size int64) (*walReader, error) {
+	var keyID [8]byte
+	if _, err := r.ReadAt(keyID[:], 0); err != nil {
+		return nil, err
+	}
+	if keyID != [8]byte{} {
+		return nil, errWALHeader
+	}
+	left := size - walHeaderBytes
+	return &walReader{r: bufio.NewReaderSize(io.NewSectionReader(r, walHeaderBytes, left), 1<<20), left: left}, nil
+}
+
 // next returns one entry, errWALEnd when there is no whole one, or the error of reading the file.
 func (w *walReader) next() (meta byte, key, value []byte, err error) {
-	// A header has at most 22 bytes. Peek stops at the end of the file; that is no error of its own.
-	head, err := w.r.Peek(22)
+	// Peek stops at the end of the file; that is no error of its own.
+	head, err := w.r.Peek(maxWALHeader)
 	if err != nil && err != io.EOF {
 		return 0, nil, nil, err
 	}
