@@ -46,7 +46,7 @@ type Machine struct {
 func New(mode Mode, base string, src Source) (*Machine, error) {
 	m := &Machine{mode: mode, base: base, src: src, clock: time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC)}
 	m.options = m.variant()
-	m.now = model.New(m.options.MaxNesting)
+	m.now = model.New(m.maxNesting())
 	var err error
 	if mode.Built > 0 {
 		err = m.build()
@@ -80,7 +80,7 @@ func (m *Machine) Step(src Source) error {
 		return fmt.Errorf("step %d, %s: %w", m.steps, a.name, err)
 	}
 	if m.steps%m.mode.CheckEvery == 0 {
-		if err := m.Check(); err != nil {
+		if err := m.check(manyUsers); err != nil {
 			return fmt.Errorf("after step %d, %s: %w", m.steps, a.name, err)
 		}
 	}
@@ -130,12 +130,15 @@ func (m *Machine) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	limit := m.options.MaxNesting
-	if limit == 0 {
-		limit = 1 << 24
-	}
-	m.now = m.now.Reopened(limit)
+	m.now = m.now.Reopened(m.maxNesting())
 	return nil
+}
+
+func (m *Machine) maxNesting() int {
+	if m.options.MaxNesting == 0 {
+		return 1 << 24
+	}
+	return m.options.MaxNesting
 }
 
 // view calls fn in a View.
@@ -144,8 +147,11 @@ func (m *Machine) view(fn func(*roster.Txn) error) error {
 }
 
 // Check compares everything that the engine answers with the model.
-func (m *Machine) Check() error {
-	if err := m.view(func(tx *roster.Txn) error { return newChecker(tx, m.now).everything(m.src) }); err != nil {
+func (m *Machine) Check() error { return m.check(allUsers) }
+
+// check is Check with the records of a number of users.
+func (m *Machine) check(users int) error {
+	if err := m.view(func(tx *roster.Txn) error { return newChecker(tx, m.now).everything(m.src, users) }); err != nil {
 		return err
 	}
 	if err := m.checkStats(); err != nil {

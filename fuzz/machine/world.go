@@ -33,7 +33,7 @@ var (
 
 	badTexts = []string{"\xff", strings.Repeat("y", 64<<10+1)}
 
-	uids = []string{"", "", "", "u-1", "U-1", "usr_1", "usr_2", "usr_40", "grp_3", "grp_5", "usr_01", "usr_", "é"}
+	uids = []string{"", "", "", "u-1", "U-1", "usr_1", "usr_2", "usr_40", "grp_3", "grp_5", "usr_01", "usr_", "usr_18446744073709551615", "é"}
 
 	numbers = []uint64{0, 0, 0, 1, 2, 3, 5, 40, 41, 1 << 32, math.MaxUint64, math.MaxUint64 - 1}
 
