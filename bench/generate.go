@@ -46,6 +46,9 @@ func (s shape) build(ctx context.Context, dir string, seed uint64) (*organisatio
 		if err := o.memberships(b, rnd); err != nil {
 			return err
 		}
+		if s.memberships == 0 {
+			return nil
+		}
 		return o.nest(b, rnd)
 	})
 	return o, err
@@ -76,14 +79,16 @@ func word(rnd *rand.Rand) string {
 func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func (o *organisation) memberships(b *roster.Builder, rnd *rand.Rand) error {
-	sizes := o.sizes()
-	for i, n := range sizes {
+	for i, n := range o.sizes() {
 		name := fmt.Sprintf("%s-%s-%d", word(rnd), word(rnd), i)
 		g, err := b.CreateGroup(roster.Group{Directory: 1, Name: name})
 		if err != nil {
 			return err
 		}
 		o.groupIDs, o.groupNames = append(o.groupIDs, g), append(o.groupNames, name)
+		if o.shape.memberships == 0 {
+			continue // names only
+		}
 		users := o.pick(rnd, n)
 		if err := b.AddMembers(g, users); err != nil {
 			return err

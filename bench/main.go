@@ -66,12 +66,14 @@ func run(ctx context.Context, s shape, folder, keep, profile string, seed uint64
 	t.text("organisation", fmt.Sprintf("%d users, %d groups, %d memberships, %d nestings, made in %.1f s",
 		len(o.userIDs), len(o.groupIDs), o.made, o.linked, time.Since(start).Seconds()))
 
+	if err := measureSpace(ctx, t, s, o, dir, filepath.Join(tmp, "names"), seed); err != nil {
+		return err
+	}
 	e, err := measureOpen(t, dir)
 	if err != nil {
 		return err
 	}
 	defer e.Close()
-	measureSpace(t, e, o, dir)
 	stop, err := startProfile(profile)
 	if err != nil {
 		return err
@@ -134,17 +136,44 @@ func measureOpen(t *table, dir string) (*roster.Engine, error) {
 	return e, nil
 }
 
-// measureSpace prints heap and disk for each membership.
-func measureSpace(t *table, e *roster.Engine, o *organisation, dir string) {
-	debug.FreeOSMemory()
-	var with runtime.MemStats
-	runtime.ReadMemStats(&with)
-	names := uint64(0) // what the benchmark itself holds of names and handles
-	for _, n := range append(o.usernames, o.groupNames...) {
-		names += uint64(len(n)) + 24
+// measureSpace prints the heap and the disk that the engine takes, and what of it
+// is memberships: the difference to an engine of the same users and groups
+// without any.
+func measureSpace(ctx context.Context, t *table, s shape, o *organisation, dir, names string, seed uint64) error {
+	whole, disk, err := space(dir)
+	if err != nil {
+		return err
 	}
-	heap := float64(with.HeapAlloc-min(names, with.HeapAlloc)) / float64(o.made)
-	t.text("heap", fmt.Sprintf("%.2f B a membership, names and everything else included; %d objects", heap, with.HeapObjects))
-	st := e.Stats()
-	t.text("disk", fmt.Sprintf("%.2f B a membership, user records included (%.1f MB)", float64(st.DiskBytes)/float64(o.made), float64(st.DiskBytes)/1e6))
+	s.memberships = 0
+	if _, err := s.build(ctx, names, seed); err != nil {
+		return err
+	}
+	without, diskWithout, err := space(names)
+	if err != nil {
+		return err
+	}
+	made := float64(o.made)
+	t.text("heap of memberships, both directions", fmt.Sprintf("%.2f B a membership", float64(whole-without)/made))
+	t.text("heap of everything else", fmt.Sprintf("%.1f B a user (names, order, Badger); in all %.2f B a membership", float64(without)/float64(s.users), float64(whole)/made))
+	t.text("disk of memberships", fmt.Sprintf("%.2f B a membership; records: %.1f B a user", float64(disk-diskWithout)/made, float64(diskWithout)/float64(s.users)))
+	return nil
+}
+
+// space returns the heap that an engine takes, and its disk.
+func space(dir string) (heap, disk int64, err error) {
+	before := heapNow()
+	e, err := roster.Open(dir, roster.Options{ReadOnly: true})
+	if err != nil {
+		return 0, 0, err
+	}
+	heap = heapNow() - before
+	disk = e.Stats().DiskBytes
+	return heap, disk, e.Close()
+}
+
+func heapNow() int64 {
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -22,7 +22,7 @@ import (
 // Sizes of Badger's parts. A memtable costs its size in heap from the moment the store is open, so it is as
 // small as a transaction of a few values of the greatest size allows.
 const (
-	memTableBytes = 16 << 20
+	memTableBytes = 8 << 20
 	walBytes      = 2 * memTableBytes // the length Badger gives a write-ahead file; most of it is never written
 	tableBytes    = 16 << 20
 	maxLevels     = 7
