@@ -69,6 +69,8 @@ func (p *program) adviseOpen(err error) string {
 		return fmt.Sprintf("%s holds something else than roster's data: name another folder with --data", p.data)
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Sprintf("%s is not a folder: name the folder of the data with --data", p.data)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Sprintf("%s is on a read-only file system: what only reads works there; make it writable for changes", p.data)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("%s cannot be opened: permission denied: run this as the user that owns it", p.data)
 	}
