@@ -88,9 +88,13 @@ func (e *Engine) Fold(ctx context.Context) error {
 	if err := e.take(ctx); err != nil {
 		return err
 	}
+	err := e.commit.failure() // the head then has what may not be durable
 	if e.views.isClosed() {
+		err = ErrClosed
+	}
+	if err != nil {
 		e.release()
-		return ErrClosed
+		return err
 	}
 	job := e.beginFold()
 	b, lead := e.commit.join()
@@ -104,7 +108,6 @@ func (e *Engine) Fold(ctx context.Context) error {
 			e.flush(b)
 		}
 	}
-	var err error
 	if b != nil {
 		err = b.err
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rosterdb/roster/internal/text"
@@ -74,10 +75,10 @@ func (tx *Txn) PutDirectory(d Directory) (changed bool, err error) {
 		if err := checkRevision(d.Revision, old.Revision); err != nil {
 			return false, fmt.Errorf("directory %q: %w", d.Name, err)
 		}
-		d.Created = orDefault(d.Created, old.Created)
+		d.Created = timeOr(d.Created, old.Created)
 		d.Revision = old.Revision
 		same := d
-		same.Updated = orDefault(d.Updated, old.Updated)
+		same.Updated = timeOr(d.Updated, old.Updated)
 		if encodeDirectory(&same, set) == o.old {
 			return false, nil
 		}
@@ -85,7 +86,7 @@ func (tx *Txn) PutDirectory(d Directory) (changed bool, err error) {
 			d.Updated = tx.now()
 		}
 	}
-	d.Created, d.Updated = orDefault(d.Created, tx.now()), orDefault(d.Updated, tx.now())
+	d.Created, d.Updated = timeOr(d.Created, tx.now()), timeOr(d.Updated, tx.now())
 	d.Revision = tx.st.rev + 1
 	o.rec = encodeDirectory(&d, set)
 	return true, tx.do(o)
@@ -129,7 +130,7 @@ func (tx *Txn) CreateUser(u User) (UserID, error) {
 	if u.Number == 0 {
 		u.Number = freeNumber(&tx.st.users.roll, uint32(u.ID), tx.st.maxUser)
 	}
-	u.Created, u.Updated = orDefault(u.Created, tx.now()), orDefault(u.Updated, tx.now())
+	u.Created, u.Updated = timeOr(u.Created, tx.now()), timeOr(u.Updated, tx.now())
 	u.Revision = tx.st.rev + 1
 	if err := tx.checkUser(&u); err != nil {
 		return 0, err
@@ -159,13 +160,13 @@ func (tx *Txn) PutUser(u User) (changed bool, err error) {
 		return false, fmt.Errorf("user %q: directory cannot change: %w", old.Username, ErrInvalid)
 	}
 	u.Number, u.UID = keepIDs(u.Number, old.Number, u.UID, old.UID, userUIDPrefix)
-	u.Created = orDefault(u.Created, old.Created)
+	u.Created = timeOr(u.Created, old.Created)
 	if err := tx.checkUser(&u); err != nil {
 		return false, err
 	}
 	o := op{kind: opPutUser, num: uint32(u.ID), old: encodeUser(&old)}
 	same := u
-	same.Revision, same.Updated = old.Revision, orDefault(u.Updated, old.Updated)
+	same.Revision, same.Updated = old.Revision, timeOr(u.Updated, old.Updated)
 	if encodeUser(&same) == o.old {
 		return false, nil
 	}
@@ -242,7 +243,7 @@ func (tx *Txn) CreateGroup(g Group) (GroupID, error) {
 	if g.Number == 0 {
 		g.Number = freeNumber(&tx.st.groups.roll, uint32(g.ID), tx.st.maxGroup)
 	}
-	g.Created, g.Updated = orDefault(g.Created, tx.now()), orDefault(g.Updated, tx.now())
+	g.Created, g.Updated = timeOr(g.Created, tx.now()), timeOr(g.Updated, tx.now())
 	g.Revision = tx.st.rev + 1
 	if err := tx.checkGroup(&g); err != nil {
 		return 0, err
@@ -267,13 +268,13 @@ func (tx *Txn) PutGroup(g Group) (changed bool, err error) {
 		return false, fmt.Errorf("group %q: directory cannot change: %w", old.Name, ErrInvalid)
 	}
 	g.Number, g.UID = keepIDs(g.Number, old.Number, g.UID, old.UID, groupUIDPrefix)
-	g.Created = orDefault(g.Created, old.Created)
+	g.Created = timeOr(g.Created, old.Created)
 	if err := tx.checkGroup(&g); err != nil {
 		return false, err
 	}
 	o := op{kind: opPutGroup, num: uint32(g.ID), old: encodeGroup(&old)}
 	same := g
-	same.Revision, same.Updated = old.Revision, orDefault(g.Updated, old.Updated)
+	same.Revision, same.Updated = old.Revision, timeOr(g.Updated, old.Updated)
 	if encodeGroup(&same) == o.old {
 		return false, nil
 	}
@@ -520,10 +521,17 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
+func orDefault(s, def string) string {
+	if s == "" {
 		return def
 	}
-	return v
+	return s
+}
+
+// timeOr returns t, or def if t is the zero time, of whatever time zone.
+func timeOr(t, def time.Time) time.Time {
+	if t.IsZero() {
+		return def
+	}
+	return t
 }

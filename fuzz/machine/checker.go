@@ -15,10 +15,19 @@ type checker struct {
 	tx        *roster.Txn
 	want      *model.Model
 	effective map[roster.GroupID]model.Set
+	everyone  model.Set
 }
 
 func newChecker(tx *roster.Txn, want *model.Model) *checker {
 	return &checker{tx: tx, want: want, effective: map[roster.GroupID]model.Set{}}
+}
+
+// all returns all users.
+func (c *checker) all() model.Set {
+	if c.everyone == nil {
+		c.everyone = c.want.All()
+	}
+	return c.everyone
 }
 
 func (c *checker) members(g roster.GroupID) model.Set {

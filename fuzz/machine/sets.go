@@ -20,13 +20,13 @@ func (c *checker) sets(src Source) error {
 	if err != nil {
 		return err
 	}
-	if err := sameSet("all users", all, c.want.All()); err != nil {
+	if err := sameSet("all users", all, c.all()); err != nil {
 		return err
 	}
 	if err := sameSet("active users", active, c.want.Active()); err != nil {
 		return err
 	}
-	if err := c.pages(all, c.want.All(), src); err != nil {
+	if err := c.pages(all, c.all(), src); err != nil {
 		return fmt.Errorf("all users: %w", err)
 	}
 	a, wantA, err := c.someSet(src)
@@ -59,7 +59,7 @@ func (c *checker) someSet(src Source) (roster.Set, model.Set, error) {
 		return s, c.want.Active(), err
 	}
 	s, err := c.tx.Users()
-	return s, c.want.All(), err
+	return s, c.all(), err
 }
 
 func union(a, b model.Set) model.Set {
@@ -83,7 +83,7 @@ func pick(a, b model.Set, in bool) model.Set {
 }
 
 func (c *checker) algebra(a, b roster.Set, wantA, wantB model.Set) error {
-	all := c.want.All()
+	all := c.all()
 	return allOf(
 		func() error { return sameSet("and", a.And(b), pick(wantA, wantB, true)) },
 		func() error { return sameSet("or", a.Or(b), union(wantA, wantB)) },

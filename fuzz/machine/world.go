@@ -125,6 +125,8 @@ func (m *Machine) time() time.Time {
 		return m.clock.Add(-time.Hour)
 	case 1:
 		return time.Unix(int64(m.src.Intn(3)-1), 999_999_999)
+	case 2:
+		return time.Time{}.In(time.FixedZone("", 3600)) // none either
 	}
 	return time.Time{}
 }

@@ -17,7 +17,9 @@ import (
 // Model is everything an engine holds at one revision. A Model that was
 // published, by being the current one, is never changed: an update begins with
 // a copy. Records, member maps and child maps are shared between copies and
-// replaced, not edited, so that old views can keep their model for nothing.
+// replaced, not edited, so that old views can keep their model for nothing. The
+// lists are shared too, and grow behind the end that older models see: of all
+// models only the newest is ever continued.
 type Model struct {
 	Revision    roster.Revision
 	Directories map[roster.DirectoryID]roster.Directory
@@ -79,8 +81,7 @@ func (m *Model) Begin(now time.Time) *Model {
 	next.Directories = maps.Clone(m.Directories)
 	next.Users = maps.Clone(m.Users)
 	next.Groups = maps.Clone(m.Groups)
-	next.Live, next.LiveGroups = slices.Clip(m.Live), slices.Clip(m.LiveGroups)
-	next.Log, next.now, next.pending = slices.Clip(m.Log), now, nil
+	next.now, next.pending = now, nil
 	return &next
 }
 
@@ -156,27 +157,36 @@ func (m *Model) UserPlace(u roster.UserID) Place {
 	return Place{m.Users[u].Folded, m.Users[u].Directory}
 }
 
+// groupPlace returns the place of a group that exists.
+func (m *Model) groupPlace(g roster.GroupID) Place {
+	return Place{m.Groups[g].Folded, m.Groups[g].Directory}
+}
+
 // UsersByName returns the users for which keep holds, by name.
 func (m *Model) UsersByName(keep func(roster.UserID) bool) []roster.UserID {
-	var out []roster.UserID
-	for _, u := range m.Live {
-		if keep(u) {
-			out = append(out, u)
-		}
-	}
-	slices.SortFunc(out, func(a, b roster.UserID) int { return m.UserPlace(a).Compare(m.UserPlace(b)) })
-	return out
+	return byPlace(m.Live, keep, m.UserPlace)
 }
 
 // GroupsByName returns the groups for which keep holds, by name.
 func (m *Model) GroupsByName(keep func(roster.GroupID) bool) []roster.GroupID {
-	var out []roster.GroupID
-	for _, g := range m.LiveGroups {
-		if keep(g) {
-			out = append(out, g)
+	return byPlace(m.LiveGroups, keep, m.groupPlace)
+}
+
+func byPlace[T any](of []T, keep func(T) bool, place func(T) Place) []T {
+	type placed struct {
+		Place
+		id T
+	}
+	var kept []placed
+	for _, id := range of {
+		if keep(id) {
+			kept = append(kept, placed{place(id), id})
 		}
 	}
-	place := func(g roster.GroupID) Place { return Place{m.Groups[g].Folded, m.Groups[g].Directory} }
-	slices.SortFunc(out, func(a, b roster.GroupID) int { return place(a).Compare(place(b)) })
+	slices.SortFunc(kept, func(a, b placed) int { return a.Compare(b.Place) })
+	out := make([]T, len(kept))
+	for i, p := range kept {
+		out[i] = p.id
+	}
 	return out
 }

@@ -1,0 +1,162 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/fuzz/model"
+)
+
+// builder is what a world can be made with: a Builder on disk, an Update in
+// memory.
+type builder interface {
+	PutDirectory(roster.Directory) error
+	CreateUser(roster.User) (roster.UserID, error)
+	CreateGroup(roster.Group) (roster.GroupID, error)
+	AddMembers(roster.GroupID, []roster.UserID) error
+	Nest(roster.GroupID, ...roster.GroupID) error
+}
+
+// updater is a builder in a transaction.
+type updater struct{ *roster.Txn }
+
+func (u updater) PutDirectory(d roster.Directory) error {
+	_, err := u.Txn.PutDirectory(d)
+	return err
+}
+
+func (u updater) AddMembers(g roster.GroupID, users []roster.UserID) error {
+	_, err := u.Add(g, users...)
+	return err
+}
+
+func (u updater) Nest(parent roster.GroupID, children ...roster.GroupID) error {
+	_, err := u.Txn.Nest(parent, children...)
+	return err
+}
+
+// build makes the first revision of a world with many users.
+func (m *Machine) build() error {
+	ctx := context.Background()
+	w := m.now.Begin(m.clock)
+	if m.mode.Disk {
+		err := roster.Build(ctx, m.folder(), m.options, func(b *roster.Builder) error { return m.fill(b, w) })
+		if err != nil {
+			return fmt.Errorf("build: %w", err)
+		}
+		w.Commit()
+		m.now = w.Cut()
+		return m.open()
+	}
+	if err := m.open(); err != nil {
+		return err
+	}
+	_, err := m.e.Update(ctx, func(tx *roster.Txn) error { return m.fill(updater{tx}, w) })
+	w.Commit()
+	m.now = w
+	return err
+}
+
+// fill makes a directory, users, and groups of sizes around the border of lists
+// and shards, nested in short chains.
+func (m *Machine) fill(b builder, w *model.Model) error {
+	d := roster.Directory{ID: 1, Name: "corp"}
+	if err := b.PutDirectory(d); err != nil {
+		return err
+	}
+	if _, err := w.PutDirectory(d); err != nil {
+		return err
+	}
+	for i := range m.mode.Built {
+		u := roster.User{Directory: 1, Username: crowdName(i), Active: i%3 > 0, FullName: oneOf(m.src, texts...)}
+		got, err := b.CreateUser(u)
+		if err != nil {
+			return err
+		}
+		w.Enlist(u)
+		if want := w.Live[i]; got != want {
+			return fmt.Errorf("built %v, not %v", got, want)
+		}
+	}
+	var parent roster.GroupID
+	for i, size := range []int{0, 1, 500, 511, 512, 513, 1000, 1023, 1024, 1025, 1500, m.mode.Built} {
+		g, err := m.fillGroup(b, w, size)
+		if err != nil {
+			return err
+		}
+		if i%3 > 0 {
+			if err := b.Nest(parent, g); err != nil {
+				return err
+			}
+			if _, err := w.Nest(parent, g); err != nil {
+				return err
+			}
+		}
+		parent = g
+	}
+	return nil
+}
+
+func (m *Machine) fillGroup(b builder, w *model.Model, size int) (roster.GroupID, error) {
+	g := roster.Group{Directory: 1, Name: fmt.Sprintf("size %d", size), Abilities: m.abilities()}
+	g.Abilities = slices.DeleteFunc(g.Abilities, func(a string) bool { return a == "" || a == "\xff" })
+	id, err := b.CreateGroup(g)
+	if err != nil {
+		return 0, err
+	}
+	if want, err := w.CreateGroup(g); err != nil || id != want {
+		return 0, fmt.Errorf("built %v, not %v: %w", id, want, err)
+	}
+	from := m.src.Intn(m.mode.Built - size + 1)
+	members := w.Live[from : from+size]
+	if err := b.AddMembers(id, members); err != nil {
+		return 0, err
+	}
+	_, err = w.Add(id, members...)
+	return id, err
+}
+
+// goAhead uses up user numbers by creating users who are deleted at once.
+func (m *Machine) goAhead() error {
+	const kept = 8
+	w := m.now.Begin(m.clock)
+	_, err := m.e.Update(context.Background(), func(tx *roster.Txn) error {
+		x := update{Machine: m, tx: tx, want: w}
+		d := roster.Directory{ID: 1, Name: "corp"}
+		if _, err := tx.PutDirectory(d); err != nil {
+			return err
+		}
+		w.PutDirectory(d)
+		for i := range m.mode.Ahead {
+			if err := x.comeAndGo(fmt.Sprint("early ", i), i < kept); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.Commit()
+	m.now = w
+	return err
+}
+
+// comeAndGo creates a user and, unless it is to stay, deletes it.
+func (x *update) comeAndGo(name string, stays bool) error {
+	u := roster.User{Directory: 1, Username: name}
+	got, err := x.tx.CreateUser(u)
+	if err != nil {
+		return err
+	}
+	want, err := x.want.CreateUser(u)
+	if err != nil || got != want {
+		return fmt.Errorf("created %v, not %v: %w", got, want, err)
+	}
+	if stays {
+		return nil
+	}
+	if err := x.tx.DeleteUser(got); err != nil {
+		return err
+	}
+	return x.want.DeleteUser(got)
+}
