@@ -433,26 +433,30 @@ func (s *state) verify(ctx context.Context, report func(string)) error {
 }
 
 // inspect inspects the folder while Badger has it open. Badger may be making a table of a write-ahead file
-// meanwhile; the MANIFEST, which then grows before that file goes, tells when to look again.
+// meanwhile: it adds to the MANIFEST, then cuts the file to nothing, then removes it. Whatever looks wrong is
+// therefore looked at again, and believed once it has stayed wrong for a while.
 func (s *state) inspect(ctx context.Context) (*folder, error) {
-	for size := int64(-1); ; {
+	const looks = 10
+	for look := 1; ; look++ {
 		f, err := inspect(ctx, s.dir)
-		if err != nil && (errors.Is(err, ErrCorrupt) || !errors.Is(err, os.ErrNotExist)) {
-			return nil, err
+		if err == nil {
+			err = s.manifestIs(f.manifestEnd)
 		}
-		info, err := os.Stat(filepath.Join(s.dir, manifestName))
-		if err != nil {
-			return nil, err
+		if err == nil || look == looks || ctx.Err() != nil {
+			return f, err
 		}
-		if f != nil && (s.readOnly || info.Size() == f.manifestEnd) {
-			return f, nil
-		}
-		if f != nil && info.Size() == size {
-			return nil, &CorruptError{Path: filepath.Join(s.dir, manifestName), What: "its last change is cut off"}
-		}
-		size = info.Size()
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// manifestIs returns an error unless the MANIFEST is as long as what was read of it.
+func (s *state) manifestIs(end int64) error {
+	path := filepath.Join(s.dir, manifestName)
+	info, err := os.Stat(path)
+	if err == nil && !s.readOnly && info.Size() != end {
+		err = &CorruptError{Path: path, What: "its last change is cut off"}
+	}
+	return err
 }
 
 // size returns the number and length of Badger's tables.
