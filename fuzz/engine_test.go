@@ -14,7 +14,7 @@ type drawn struct{ t *rapid.T }
 
 func (d drawn) Intn(n int) int { return rapid.IntRange(0, n-1).Draw(d.t, "n") }
 
-// steps of a run from one seed in each mode: 10 modes make 25,000.
+// steps of a run from one seed in each mode: 11 modes make 27,500.
 const (
 	steps      = 2500
 	shortSteps = 250 // for the race detector

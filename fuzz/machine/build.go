@@ -37,23 +37,45 @@ func (u updater) Nest(parent roster.GroupID, children ...roster.GroupID) error {
 	return err
 }
 
-// build makes the first revision of a world with many users.
-func (m *Machine) build() error {
-	ctx := context.Background()
-	w := m.now.Begin(m.clock)
-	if m.mode.Disk {
-		err := roster.Build(ctx, m.folder(), m.options, func(b *roster.Builder) error { return m.fill(b, w) })
-		if err != nil {
-			return fmt.Errorf("build: %w", err)
-		}
-		w.Commit()
-		m.now = w.Cut()
-		return m.open()
+// begin opens the engine on the world that the mode begins with.
+func (m *Machine) begin() error {
+	if m.mode.Disk && m.mode.Built > 0 && m.mode.Ahead == 0 {
+		return m.build()
 	}
 	if err := m.open(); err != nil {
 		return err
 	}
-	_, err := m.e.Update(ctx, func(tx *roster.Txn) error { return m.fill(updater{tx}, w) })
+	if m.mode.Ahead > 0 {
+		if err := m.inOne(m.goAhead); err != nil {
+			return err
+		}
+		// The next Open need not do all that again.
+		if err := m.e.Fold(context.Background()); err != nil {
+			return err
+		}
+	}
+	if m.mode.Built > 0 {
+		return m.inOne(func(tx *roster.Txn, w *model.Model) error { return m.fill(updater{tx}, w) })
+	}
+	return nil
+}
+
+// build makes the world with Build.
+func (m *Machine) build() error {
+	w := m.now.Begin(m.clock)
+	err := roster.Build(context.Background(), m.folder(), m.options, func(b *roster.Builder) error { return m.fill(b, w) })
+	if err != nil {
+		return fmt.Errorf("build: %w", err)
+	}
+	w.Commit()
+	m.now = w.Cut()
+	return m.open()
+}
+
+// inOne makes a part of the world in one Update.
+func (m *Machine) inOne(fn func(*roster.Txn, *model.Model) error) error {
+	w := m.now.Begin(m.clock)
+	_, err := m.e.Update(context.Background(), func(tx *roster.Txn) error { return fn(tx, w) })
 	w.Commit()
 	m.now = w
 	return err
@@ -75,8 +97,7 @@ func (m *Machine) fill(b builder, w *model.Model) error {
 		if err != nil {
 			return err
 		}
-		w.Enlist(u)
-		if want := w.Live[i]; got != want {
+		if want := w.Enlist(u); got != want {
 			return fmt.Errorf("built %v, not %v", got, want)
 		}
 	}
@@ -119,31 +140,27 @@ func (m *Machine) fillGroup(b builder, w *model.Model, size int) (roster.GroupID
 }
 
 // goAhead uses up user numbers by creating users who are deleted at once.
-func (m *Machine) goAhead() error {
+func (m *Machine) goAhead(tx *roster.Txn, w *model.Model) error {
 	const kept = 8
-	w := m.now.Begin(m.clock)
-	_, err := m.e.Update(context.Background(), func(tx *roster.Txn) error {
-		x := update{Machine: m, tx: tx, want: w}
-		d := roster.Directory{ID: 1, Name: "corp"}
-		if _, err := tx.PutDirectory(d); err != nil {
+	x := update{Machine: m, tx: tx, want: w}
+	d := roster.Directory{ID: 2, Name: "Lab"}
+	if _, err := tx.PutDirectory(d); err != nil {
+		return err
+	}
+	if _, err := w.PutDirectory(d); err != nil {
+		return err
+	}
+	for i := range m.mode.Ahead {
+		if err := x.comeAndGo(fmt.Sprint("early ", i), i < kept); err != nil {
 			return err
 		}
-		w.PutDirectory(d)
-		for i := range m.mode.Ahead {
-			if err := x.comeAndGo(fmt.Sprint("early ", i), i < kept); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	w.Commit()
-	m.now = w
-	return err
+	}
+	return nil
 }
 
 // comeAndGo creates a user and, unless it is to stay, deletes it.
 func (x *update) comeAndGo(name string, stays bool) error {
-	u := roster.User{Directory: 1, Username: name}
+	u := roster.User{Directory: 2, Username: name}
 	got, err := x.tx.CreateUser(u)
 	if err != nil {
 		return err

@@ -47,15 +47,7 @@ func New(mode Mode, base string, src Source) (*Machine, error) {
 	m := &Machine{mode: mode, base: base, src: src, clock: time.Date(2031, 5, 1, 12, 0, 0, 0, time.UTC)}
 	m.options = m.variant()
 	m.now = model.New(m.maxNesting())
-	var err error
-	if mode.Built > 0 {
-		err = m.build()
-	} else {
-		err = m.open()
-	}
-	if err == nil && mode.Ahead > 0 {
-		err = m.goAhead()
-	}
+	err := m.begin()
 	if err == nil {
 		err = m.Check()
 	}

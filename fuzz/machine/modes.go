@@ -33,6 +33,7 @@ func Modes() []Mode {
 		{Name: "disk-vary", Disk: true, Vary: true, CheckEvery: 32, Options: roster.Options{MaxNesting: 60}},
 		{Name: "crowd", CheckEvery: 512, Built: 3000, Options: roster.Options{FoldBytes: 64 << 10}},
 		{Name: "crowd-disk", Disk: true, Vary: true, CheckEvery: 512, Built: 3000},
+		{Name: "crowd-border", Disk: true, Vary: true, CheckEvery: 512, Built: 3000, Ahead: 1<<16 - 1500},
 		{Name: "border", CheckEvery: 64, Ahead: 1<<16 - 40, Options: roster.Options{FoldBytes: 16 << 10}},
 		{Name: "border-disk", Disk: true, Vary: true, CheckEvery: 64, Ahead: 1<<16 - 40},
 	}

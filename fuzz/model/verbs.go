@@ -465,7 +465,7 @@ func (m *Model) relink(parent roster.GroupID, kind roster.ChangeKind, children [
 
 // Enlist is CreateUser for users that are known to be new and valid: creating
 // thousands takes no time. They get no number or uid but the default.
-func (m *Model) Enlist(u roster.User) {
+func (m *Model) Enlist(u roster.User) roster.UserID {
 	u.ID = m.NextUser
 	u.Number = uint64(u.ID) + 1
 	u.UID = defaultUID("usr", u.Number)
@@ -473,4 +473,5 @@ func (m *Model) Enlist(u roster.User) {
 	m.NextUser++
 	m.Live = append(m.Live, u.ID)
 	m.putUser(u)
+	return u.ID
 }
