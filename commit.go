@@ -126,6 +126,9 @@ const recordOverhead = 1024
 // of the same engine would wait for itself; it fails with ErrNestedUpdate.
 func (e *Engine) Update(ctx context.Context, fn func(*Txn) error) (Revision, error) {
 	if e.opts.ReadOnly {
+		if e.views.isClosed() {
+			return 0, ErrClosed
+		}
 		return 0, ErrReadOnly
 	}
 	if err := e.take(ctx); err != nil {

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"unsafe"
@@ -16,7 +17,15 @@ import (
 // Going from set to set touches the users' lists in no order, a cache miss for
 // each membership. So memberships are first dealt out into one bucket for each
 // 2^16 users, in order; the lists of one bucket's users then fit into a cache.
-func (x *index) derive(own *radix.Owner, users uint32) {
+//
+// A set that holds a number from the shard behind that of users on is an error:
+// no such user can exist.
+func (x *index) derive(own *radix.Owner, users uint32) error {
+	for set, s := range x.sets.All() {
+		if last, ok := s.last(); ok && last>>16 > users>>16 {
+			return fmt.Errorf("set %d holds user %d, which was never created: %w", set, last, errMalformed)
+		}
+	}
 	workers := runtime.GOMAXPROCS(0)
 	dealt := make([][]bucket, workers)
 	var wg sync.WaitGroup
@@ -46,6 +55,20 @@ func (x *index) derive(own *radix.Owner, users uint32) {
 			}
 		}
 	}
+	return nil
+}
+
+// last returns the highest member of a set, false if it has none.
+func (s *slot) last() (u uint32, ok bool) {
+	for id := range idlist.All(s.list) {
+		u, ok = id, true
+	}
+	for hi, b := range s.big.All() {
+		if *b != nil {
+			u, ok = hi<<16|(*b).Maximum(), true
+		}
+	}
+	return u, ok
 }
 
 // spans cuts the sets into parts of about equal numbers of members.

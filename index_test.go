@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -158,7 +159,7 @@ func compareIndex(t *rapid.T, x *index, m *naive, cache *effectiveCache, set uin
 		t.Fatalf("set %d holds %d users, want %d", set, direct.n, len(want))
 	}
 	effective := m.effective(set)
-	got := cache.get(x, set, testUsers)
+	got := cache.get(x, set)
 	if ids := slices.Collect(got.all()); !slices.Equal(ids, effective) || got.n != len(effective) {
 		t.Fatalf("set %d has %d (%d) effective users, want %d", set, len(ids), got.n, len(effective))
 	}
@@ -189,7 +190,9 @@ func compareIndex(t *rapid.T, x *index, m *naive, cache *effectiveCache, set uin
 func compareDerived(t *rapid.T, x *index) {
 	again := *x
 	again.pages = radix.Tree[page]{}
-	again.derive(new(radix.Owner), testUsers)
+	if err := again.derive(new(radix.Owner), testUsers); err != nil {
+		t.Fatal(err)
+	}
 	for u := range uint32(testUsers) {
 		if x.setsOf(u) != again.setsOf(u) {
 			t.Fatalf("user %d lists %x, derived %x", u, x.setsOf(u), again.setsOf(u))
@@ -309,7 +312,9 @@ func TestPagesOfManySets(t *testing.T) {
 	}
 	again := x
 	again.pages = radix.Tree[page]{}
-	again.derive(new(radix.Owner), pageUsers)
+	if err := again.derive(new(radix.Owner), pageUsers); err != nil {
+		t.Fatal(err)
+	}
 	if again.pages.Get(0) != x.pages.Get(0) {
 		t.Fatal("the derived page differs")
 	}
@@ -320,5 +325,20 @@ func TestPagesOfManySets(t *testing.T) {
 	}
 	if p := x.pages.Get(0); p != (page{}) {
 		t.Fatalf("%d bytes are left of an empty page", len(p.lists))
+	}
+}
+
+// TestDeriveRefusesStrangers: a set may not hold users beyond those that exist,
+// whatever its checksum says.
+func TestDeriveRefusesStrangers(t *testing.T) {
+	for _, users := range [][]uint32{{1 << 16}, {1, 1 << 20}} {
+		var x index
+		own := new(radix.Owner)
+		x.create(own, 5, true)
+		x.forwardOnly = true
+		x.add(own, 5, users)
+		if err := x.derive(own, 1000); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("a set of %v among 1000 users: %v", users, err)
+		}
 	}
 }

@@ -22,8 +22,7 @@ func load(s *store.Store, maxNesting int) (*state, error) {
 		return nil, err
 	}
 	l := loader{st: st, children: map[uint32][]uint32{}}
-	l.users.labels = make([]uint32, st.nextUser)
-	l.groups.labels = make([]uint32, st.nextSet)
+	l.users.given, l.groups.given = st.nextUser, st.nextSet
 	if err := s.Load(runtime.GOMAXPROCS(0), l.value); err != nil {
 		return nil, err
 	}
@@ -62,7 +61,26 @@ type loader struct {
 // gathered is what is gathered of a register beside its cards.
 type gathered struct {
 	filing
-	labels []uint32 // by number; each page writes its own part
+	given  uint32 // numbers from here on were never given
+	labels []labelPage
+}
+
+type labelPage struct {
+	page   uint32
+	labels [recordPageSize]uint32
+}
+
+// byNumber returns the label of every number up to the highest that has one.
+func (g *gathered) byNumber() []uint32 {
+	pages := uint32(0)
+	for _, p := range g.labels {
+		pages = max(pages, p.page+1)
+	}
+	labels := make([]uint32, uint64(pages)*recordPageSize)
+	for _, p := range g.labels {
+		copy(labels[uint64(p.page)*recordPageSize:], p.labels[:])
+	}
+	return labels
 }
 
 // value decodes outside the lock and stores inside it.
@@ -112,13 +130,17 @@ func (l *loader) directory(value []byte) error {
 func (l *loader) page(g *register, to *gathered, page uint32, value []byte) error {
 	var found [recordPageSize]card
 	var refs [recordPageSize]*card
+	if page > to.given/recordPageSize {
+		return fmt.Errorf("page %d of numbers that were never given: %w", page, errMalformed)
+	}
 	first := page * recordPageSize
+	at := labelPage{page: page}
 	err := eachRecord(string(value), func(k, label uint32, rec string) (err error) {
-		if first+k >= uint32(len(to.labels)) {
+		if first+k >= to.given {
 			return fmt.Errorf("record of number %d, which was never given: %w", first+k, errMalformed)
 		}
 		refs[k] = &found[k]
-		to.labels[first+k] = label
+		at.labels[k] = label
 		found[k], err = cardOf(rec)
 		return err
 	})
@@ -130,6 +152,7 @@ func (l *loader) page(g *register, to *gathered, page uint32, value []byte) erro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g.pages.Set(l.st.own, page, cards)
+	to.labels = append(to.labels, at)
 	to.names = append(to.names, f.names...)
 	to.ids = append(to.ids, f.ids...)
 	to.uids = append(to.uids, f.uids...)
@@ -186,15 +209,16 @@ func (l *loader) finish() error {
 	if err := st.checkShards(); err != nil {
 		return err
 	}
+	users := l.users.byNumber()
 	var wg sync.WaitGroup
-	var ordered error
+	var ordered, derived error
 	wg.Go(func() {
-		ordered = errors.Join(st.users.byName.load(st.own, l.users.labels), st.groups.byName.load(st.own, l.groups.labels))
+		ordered = errors.Join(st.users.byName.load(st.own, users), st.groups.byName.load(st.own, l.groups.byNumber()))
 	})
-	wg.Go(func() { st.derive(st.own, st.nextUser) })
+	wg.Go(func() { derived = st.derive(st.own, uint32(len(users))) })
 	wg.Wait()
-	if ordered != nil {
-		return ordered
+	if err := errors.Join(ordered, derived); err != nil {
+		return err
 	}
 	for parent, children := range l.children {
 		for _, child := range children {

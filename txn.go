@@ -249,10 +249,22 @@ func (tx *Txn) FindGroup(ref string) (GroupID, error) {
 }
 
 func (st *state) findUser(ref string) (uint32, error) {
-	if n, ok := byNumber(&st.users.roll, ref); ok {
-		return n, nil
+	m := st.matchUsers(ref)
+	if m.n == 1 {
+		return m.first, nil
 	}
+	return 0, m.refuse("user", ref, func(c *card) (string, matches) {
+		s := c.name + "@" + st.dir(DirectoryID(c.dir)).Name
+		return s, st.matchUsers(s)
+	})
+}
+
+func (st *state) matchUsers(ref string) matches {
 	m := matches{r: &st.users.roll}
+	if n, ok := byNumber(m.r, ref); ok {
+		m.add(n)
+		return m
+	}
 	m.anywhere(fold(ref))
 	if i := strings.LastIndexByte(ref, '@'); i > 0 {
 		m.within(st.dirs, ref[i+1:], ref[:i])
@@ -260,19 +272,31 @@ func (st *state) findUser(ref string) (uint32, error) {
 	if i := strings.IndexByte(ref, '\\'); i > 0 {
 		m.within(st.dirs, ref[:i], ref[i+1:])
 	}
-	return m.only("user", ref, func(d *dirEntry, name string) string { return name + "@" + d.Name }, st)
+	return m
 }
 
 func (st *state) findGroup(ref string) (uint32, error) {
-	if n, ok := byNumber(&st.groups.roll, ref); ok {
-		return n, nil
+	m := st.matchGroups(ref)
+	if m.n == 1 {
+		return m.first, nil
 	}
+	return 0, m.refuse("group", ref, func(c *card) (string, matches) {
+		s := st.dir(DirectoryID(c.dir)).Name + ":" + c.name
+		return s, st.matchGroups(s)
+	})
+}
+
+func (st *state) matchGroups(ref string) matches {
 	m := matches{r: &st.groups.roll}
+	if n, ok := byNumber(m.r, ref); ok {
+		m.add(n)
+		return m
+	}
 	m.anywhere(fold(ref))
 	if i := strings.IndexByte(ref, ':'); i > 0 {
 		m.within(st.dirs, ref[:i], ref[i+1:])
 	}
-	return m.only("group", ref, func(d *dirEntry, name string) string { return d.Name + ":" + name }, st)
+	return m
 }
 
 // byNumber understands #number.
@@ -327,20 +351,25 @@ func (m *matches) within(dirs []dirEntry, dir, name string) {
 	}
 }
 
-func (m *matches) only(what, ref string, show func(*dirEntry, string) string, st *state) (uint32, error) {
-	switch m.n {
-	case 0:
-		return 0, fmt.Errorf("%s %q: %w", what, ref, ErrNotFound)
-	case 1:
-		return m.first, nil
+// refuse returns the error of a reference that means nothing or several. Full
+// returns the long form of a reference, and what that means: where it is not
+// clear either, as when one directory has the name of another's domain, the
+// candidate is shown by its number.
+func (m *matches) refuse(what, ref string, full func(*card) (string, matches)) error {
+	if m.n == 0 {
+		return fmt.Errorf("%s %q: %w", what, ref, ErrNotFound)
 	}
 	e := &AmbiguousError{Ref: ref}
 	for _, n := range append([]uint32{m.first}, m.more...) {
 		c, _ := m.r.get(n)
-		e.Candidates = append(e.Candidates, show(st.dir(DirectoryID(c.dir)), c.name))
+		s, means := full(&c)
+		if means.n != 1 {
+			s = "#" + strconv.FormatUint(c.id, 10)
+		}
+		e.Candidates = append(e.Candidates, s)
 	}
 	slices.Sort(e.Candidates)
-	return 0, e
+	return e
 }
 
 // Check reports whether user is a member of group, directly or through nested
@@ -382,7 +411,7 @@ func (tx *Txn) members(g GroupID, of func(*state) numbers) (Set, error) {
 }
 
 func (st *state) effective(c *effectiveCache, set uint32) numbers {
-	return c.get(&st.index, set, st.nextUser)
+	return c.get(&st.index, set)
 }
 
 // Users returns all users.

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,14 +64,23 @@ func Answer[T any](found []T) (one T, err error) {
 	return one, roster.ErrAmbiguous
 }
 
-// UserRef returns a reference to a user, as an AmbiguousError lists it.
+// UserRef returns a reference to a user, as an AmbiguousError lists it: by name
+// and directory, or by number where that means others too.
 func (m *Model) UserRef(u roster.UserID) string {
-	return m.Users[u].Username + "@" + m.Directories[m.Users[u].Directory].Name
+	ref := m.Users[u].Username + "@" + m.Directories[m.Users[u].Directory].Name
+	if len(m.FindUser(ref)) != 1 {
+		return fmt.Sprint("#", m.Users[u].Number)
+	}
+	return ref
 }
 
 // GroupRef returns a reference to a group, as an AmbiguousError lists it.
 func (m *Model) GroupRef(g roster.GroupID) string {
-	return m.Directories[m.Groups[g].Directory].Name + ":" + m.Groups[g].Name
+	ref := m.Directories[m.Groups[g].Directory].Name + ":" + m.Groups[g].Name
+	if len(m.FindGroup(ref)) != 1 {
+		return fmt.Sprint("#", m.Groups[g].Number)
+	}
+	return ref
 }
 
 // Refs returns the references to what was found, sorted.
