@@ -162,7 +162,7 @@ func measureSpace(ctx context.Context, t *table, s shape, o *organisation, dir, 
 // space returns the heap that an engine takes, and its disk.
 func space(dir string) (heap, disk int64, err error) {
 	before := heapNow()
-	e, err := roster.Open(dir, roster.Options{ReadOnly: true})
+	e, err := roster.Open(dir, roster.Options{})
 	if err != nil {
 		return 0, 0, err
 	}
