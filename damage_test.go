@@ -63,7 +63,9 @@ func (v *victim) write() (w written, err error) {
 			return w, err
 		}
 		if life < 2 { // each life leaves a table
-			err := p.e.Close()
+			if err := p.e.Close(); err != nil {
+				return w, err
+			}
 			if p.e, err = roster.Open(v.Dir, o); err != nil {
 				return w, err
 			}
