@@ -77,7 +77,9 @@ func Open(dir string, o Options) (*Engine, error) {
 // Close waits for updates and views that have begun, folds the log if that is
 // worth while, and closes the files. Afterwards every call that can fails with
 // ErrClosed; Check and CheckMany go on answering from the last state. Close may
-// be called more than once, but not from within a View or an Update.
+// be called more than once, but not from within a View or an Update. ErrDiskFull
+// from it says that there was no room to tidy up: nothing is lost, the next Open
+// needs that room instead.
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
 		e.views.close() // whoever gets the turn from now on finds the engine closed
