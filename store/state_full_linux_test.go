@@ -93,8 +93,18 @@ func workOnFullDisk(t *testing.T, disk string) {
 	fmt.Printf("%d folds, %d refusals, %d keys\n", folds, refused, len(want))
 }
 
-// leaveFree makes the filler as large as it takes for that many bytes to be free.
-func leaveFree(disk, filler string, free int64) error {
+// leaveFree makes the filler as large as it takes for that many bytes to be free. An open store may take room
+// at the same moment, for the next segment of its journal: then it looks again.
+func leaveFree(disk, filler string, free int64) (err error) {
+	for range 100 {
+		if err = fill(disk, filler, free); !errors.Is(err, unix.ENOSPC) {
+			break
+		}
+	}
+	return err
+}
+
+func fill(disk, filler string, free int64) error {
 	f, err := os.OpenFile(filler, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
