@@ -88,9 +88,8 @@ func (x *index) since(set uint32, seq uint64, users []uint32) ([]uint32, bool) {
 }
 
 // union builds the effective members of a set from everything nested in it:
-// numbers from lists are set in one dense array, shards are or-ed shard by
-// shard. That is 5 ms for 1.4 million memberships, a third of the time of
-// roaring's own many-way union and a fiftieth of its heap-based one.
+// numbers from lists are set in one dense array, which costs no search and no
+// merge, shards are or-ed shard by shard.
 func (x *index) union(set uint32) numbers {
 	own := new(radix.Owner)
 	var words []uint64 // whole shards, as far as a list has needed them

@@ -213,7 +213,7 @@ type valueWriter struct {
 }
 
 // write puts everything that d marks, in ascending order of the keys: an empty
-// store is filled several times as fast that way.
+// store is filled with sorted tables that way, past Badger's own log.
 func (w *valueWriter) write(d *dirty) error {
 	for _, id := range slices.Sorted(maps.Keys(d.dirs)) {
 		if err := w.directory(id); err != nil {

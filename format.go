@@ -36,8 +36,8 @@ const (
 	formLarge = 2 // members stand under the keys of the shards
 )
 
-// recordPageSize is how many records share a value: one key for each of a
-// million users would take the next Open ten times as long to read.
+// recordPageSize is how many records share a value: what an Open spends on a
+// key of Badger it then spends once for 16 users.
 const recordPageSize = 16
 
 func pageKey(kind byte, n uint32) []byte {

@@ -369,8 +369,8 @@ func (o *order) spread(own *radix.Owner, users []uint32, below, above uint64, re
 
 // load makes an empty order one of the users whose labels are given: that of
 // user n at index n, 0 for those who are not in it. Two users with one label
-// are ErrCorrupt. It takes about 30 ns a user and looks at no name: whether the
-// order is that of the names is for check.
+// are ErrCorrupt. It looks at no name: whether the order is that of the names is
+// for check.
 func (o *order) load(own *radix.Owner, labels []uint32) error {
 	users := make([]uint64, 0, len(labels))
 	for n, label := range labels {

@@ -134,9 +134,9 @@ func (s Set) CursorAfter(u UserID) Cursor {
 // there are for each member. The limits are where one way overtakes the next
 // for a page of 100 of a million users.
 const (
-	sparse = 256 // above: put the members' labels into a heap, some 30 ns each
-	thin   = 16  // above: walk along the names with a bit array of the set, some 4 ns a step
-	// below: walk along the names and ask the set itself, some 20 ns a step
+	sparse = 256 // above: put the members' labels into a heap
+	thin   = 16  // above: walk along the names with a bit array of the set, a cheap step
+	// below: walk along the names and ask the set itself, a dearer step but nothing to prepare
 )
 
 func (s Set) byName(from place) iter.Seq[uint32] {

@@ -200,8 +200,8 @@ func (x *exporter) jsonLines() error {
 	})
 }
 
-// userDirectories returns the directory of a user, from sets in memory: reading
-// the record of every member would take a hundred times as long.
+// userDirectories returns the directory of a user, from sets in memory, so
+// that no member's record has to be read from disk.
 func (x *exporter) userDirectories() (func(roster.UserID) roster.DirectoryID, error) {
 	all := x.tx.Directories()
 	sets := make([]roster.Set, len(all))

@@ -82,14 +82,14 @@ func Child(dir string, tasks, seed uint64, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(out, "write")
+		fmt.Fprintln(out, Writing)
 		errs := make([]error, writers)
 		var wg sync.WaitGroup
 		for w := range writers {
 			p := pen{e: e, writer: w, tasks: tasks, r: rand.New(rand.NewPCG(r.Uint64(), 0)), out: out}
 			wg.Go(func() { errs[w] = p.write() })
 		}
-		time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
+		time.Sleep(time.Duration(r.Int64N(int64(2 * maxLife))))
 		if r.IntN(4) == 0 {
 			fmt.Fprintln(out, "verify")
 			if err := e.Verify(context.Background(), nil); err != nil {

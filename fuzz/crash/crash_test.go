@@ -14,7 +14,7 @@ import (
 // asChild in the environment makes the test program a child of the loop.
 const asChild = "ROSTER_CRASH_CHILD"
 
-var kills = flag.Int("crash.kills", 30, "how often TestCrash kills")
+var kills = flag.Int("crash.kills", 30, "how often TestCrash kills while the writers write")
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asChild) != "" {
@@ -36,7 +36,7 @@ func TestCrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range *kills {
+	for l.During[crash.Writing] < *kills {
 		if err := l.Kill(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}

@@ -31,7 +31,7 @@ type Loop struct {
 	Kills  int
 	Acks   int
 	Checks int            // openings with everything compared
-	During map[string]int // kills by what the child had said last: open, write, verify, close
+	During map[string]int // kills by what the child had said last: open, Writing, verify, close
 }
 
 // NewLoop makes a folder in dir, which must be missing or empty. Command starts
@@ -44,13 +44,26 @@ func NewLoop(dir string, command []string, seed uint64) (*Loop, error) {
 	return l, Setup(dir)
 }
 
-// maxLife is the longest time that a child is left alive.
-const maxLife = 300 * time.Millisecond
+// maxLife is the longest time that a child is left alive after what its kill
+// waits for, maxWait the longest that this is waited for.
+const (
+	maxLife = 300 * time.Millisecond
+	maxWait = 10 * time.Second
+)
+
+// Writing says that the writers of a child were at work.
+const Writing = "write"
 
 // Kill starts a child, kills it at a random moment and, mostly, looks at what it
-// has left behind; now and then the next child is the first to see that.
+// has left behind; now and then the next child is the first to see that. Of five
+// kills one may come at any moment from the start of the process, the others
+// wait until the writers are at work: many of these come before they stop.
 func (l *Loop) Kill() error {
-	if err := l.kill(time.Duration(l.r.Int64N(int64(maxLife)))); err != nil {
+	await, life := Writing, time.Duration(l.r.Int64N(int64(maxLife)))
+	if l.r.IntN(5) == 0 {
+		await = ""
+	}
+	if err := l.kill(await, life); err != nil {
 		return err
 	}
 	l.Kills++
@@ -60,7 +73,7 @@ func (l *Loop) Kill() error {
 	return l.Check()
 }
 
-func (l *Loop) kill(life time.Duration) error {
+func (l *Loop) kill(await string, life time.Duration) error {
 	args := slices.Concat(l.command[1:], []string{l.dir, strconv.FormatUint(l.tasks, 10), strconv.FormatUint(l.r.Uint64(), 10)})
 	child := exec.Command(l.command[0], args...)
 	var stderr strings.Builder
@@ -73,11 +86,19 @@ func (l *Loop) kill(life time.Duration) error {
 		return err
 	}
 	// What the pipe holds when the child dies is still read.
-	death := time.AfterFunc(life, func() { child.Process.Kill() })
+	death := time.AfterFunc(maxWait, func() { child.Process.Kill() })
+	if await == "" {
+		death.Reset(life)
+	}
 	for w := range l.slack {
 		l.slack[w]++
 	}
-	doing, readErr := l.listen(reports)
+	doing, readErr := l.listen(reports, func(doing string) {
+		if doing == await {
+			await = ""
+			death.Reset(life)
+		}
+	})
 	err = child.Wait()
 	if death.Stop() {
 		return fmt.Errorf("the child ended by itself while it wanted to %s: %w\n%s", doing, err, stderr.String())
@@ -86,9 +107,9 @@ func (l *Loop) kill(life time.Duration) error {
 	return readErr
 }
 
-// listen reads the child's reports to their end, and returns what it was about
-// to do last.
-func (l *Loop) listen(reports io.Reader) (doing string, err error) {
+// listen reads the child's reports to their end, calls begun with what the child
+// is about to do, and returns the last of that.
+func (l *Loop) listen(reports io.Reader, begun func(doing string)) (doing string, err error) {
 	doing = "start"
 	lines := bufio.NewScanner(reports)
 	for lines.Scan() {
@@ -97,6 +118,7 @@ func (l *Loop) listen(reports io.Reader) (doing string, err error) {
 		line := lines.Text()
 		if line[0] >= 'a' {
 			doing = line
+			begun(doing)
 			continue
 		}
 		if _, err := fmt.Sscan(line, &w, &n, &rev); err != nil {

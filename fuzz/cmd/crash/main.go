@@ -23,7 +23,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, crash.ChildMain(os.Args[2:]))
 		os.Exit(1)
 	}
-	kills := flag.Int("kills", 500, "`number` of kills")
+	kills := flag.Int("kills", 500, "`number` of kills while the writers write; others come on top")
 	seed := flag.Uint64("seed", rand.Uint64(), "what the times of the kills and the tasks are drawn from")
 	dir := flag.String("dir", "", "`folder` in which the engine's is made, and kept if something is found; a temporary one if empty")
 	flag.Parse()
@@ -48,7 +48,7 @@ func run(kills int, seed uint64, dir string) error {
 		return err
 	}
 	told := time.Now()
-	for l.Kills < kills {
+	for l.During[crash.Writing] < kills {
 		if err := l.Kill(); err != nil {
 			return fmt.Errorf("%w\nthe folder is %s; so far %v", err, dir, l)
 		}
