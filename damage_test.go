@@ -339,7 +339,7 @@ func damages(t *testing.T, dir string, want written) (jobs []damage) {
 		for _, at := range places[:min(len(places), pick(50, 400))] {
 			plan(file, "flip", at, byte(r.IntN(8)))
 		}
-		for range pick(4, 40) { // anywhere, among the zeros mostly
+		for range pick(4, 60) { // anywhere, among the zeros mostly
 			if size > 0 {
 				plan(file, "flip", r.Int64N(size), byte(r.IntN(8)))
 			}
