@@ -176,7 +176,7 @@ func (b *backupReader) entries(ctx context.Context, put func(key, value []byte) 
 		if b.err != nil {
 			return b.damage("it is cut off")
 		}
-		if _, _, _, _, err := parseKey(key); err != nil {
+		if _, err := parseKey(key); err != nil {
 			return b.damage(err.Error())
 		}
 		if err := put(key, value); err != nil {

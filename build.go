@@ -80,6 +80,36 @@ func (b *Builder) AddMembers(g GroupID, users []UserID) error {
 	return b.forget(err)
 }
 
+// AddAdmins is Txn.AddAdmins.
+func (b *Builder) AddAdmins(g GroupID, users ...UserID) error {
+	_, err := b.tx.AddAdmins(g, users...)
+	return b.forget(err)
+}
+
+// AddAdminGroups is Txn.AddAdminGroups.
+func (b *Builder) AddAdminGroups(g GroupID, admins ...GroupID) error {
+	_, err := b.tx.AddAdminGroups(g, admins...)
+	return b.forget(err)
+}
+
+// PutOrganization is Txn.PutOrganization.
+func (b *Builder) PutOrganization(o Organization) error {
+	_, err := b.tx.PutOrganization(o)
+	return b.forget(err)
+}
+
+// PutRole is Txn.PutRole.
+func (b *Builder) PutRole(r Role) error {
+	_, err := b.tx.PutRole(r)
+	return b.forget(err)
+}
+
+// PutOrgMembership is Txn.PutOrgMembership.
+func (b *Builder) PutOrgMembership(m OrgMembership) error {
+	_, err := b.tx.PutOrgMembership(m)
+	return b.forget(err)
+}
+
 // forget drops what a transaction keeps for its record and for undoing: nothing
 // of a Builder is undone in part.
 func (b *Builder) forget(err error) error {

@@ -22,6 +22,17 @@ const (
 	MembersRemoved   ChangeKind = "members.remove"
 	GroupsNested     ChangeKind = "groups.nest"
 	GroupsUnnested   ChangeKind = "groups.unnest"
+
+	OrganizationPut      ChangeKind = "organization.put"
+	OrganizationDeleted  ChangeKind = "organization.delete"
+	RolePut              ChangeKind = "role.put"
+	RoleDeleted          ChangeKind = "role.delete"
+	OrgMembershipPut     ChangeKind = "orgMembership.put"
+	OrgMembershipDeleted ChangeKind = "orgMembership.delete"
+	AdminsAdded          ChangeKind = "admins.add"
+	AdminsRemoved        ChangeKind = "admins.remove"
+	AdminGroupsAdded     ChangeKind = "adminGroups.add"
+	AdminGroupsRemoved   ChangeKind = "adminGroups.remove"
 )
 
 // Change is one operation of the log, and effective: members that were added
@@ -36,10 +47,16 @@ type Change struct {
 	User      *User       // of UserPut: the new record
 	Group     *Group      // of GroupPut: the new record
 	DirID     DirectoryID // the directory put or deleted
-	UserID    UserID      // the user put or deleted
-	GroupID   GroupID     // the group put or deleted, or whose members changed
-	Members   []UserID    // of MembersAdded and MembersRemoved
-	Subgroups []GroupID   // of GroupsNested and GroupsUnnested
+	UserID    UserID      // the user put or deleted, or whose membership was
+	GroupID   GroupID     // the group put or deleted, or whose members or administrators changed
+	Members   []UserID    // of MembersAdded, MembersRemoved, AdminsAdded and AdminsRemoved
+	Subgroups []GroupID   // of GroupsNested, GroupsUnnested, AdminGroupsAdded and AdminGroupsRemoved
+
+	Organization  *Organization  // of OrganizationPut: the new record
+	Role          *Role          // of RolePut: the new record
+	OrgMembership *OrgMembership // of OrgMembershipPut: the new record
+	OrgID         string         // the organisation of which that is, or which was put or deleted
+	RoleID        string         // the role put or deleted
 }
 
 // Changes yields the log from a revision on, up to the newest one at the time
@@ -70,6 +87,9 @@ func (e *Engine) Changes(ctx context.Context, from Revision) iter.Seq2[Change, e
 			}
 			for i := range ops {
 				c, err := ops[i].change()
+				if err == nil && c.Kind == "" {
+					continue
+				}
 				c.Revision, c.Time = Revision(rec.Revision), t
 				if !yield(c, err) || err != nil {
 					return
@@ -79,7 +99,8 @@ func (e *Engine) Changes(ctx context.Context, from Revision) iter.Seq2[Change, e
 	}
 }
 
-// change returns an op in the public form.
+// change returns an op in the public form; one that only prepares another has
+// no Kind there.
 func (o *op) change() (c Change, err error) {
 	switch o.kind {
 	case opPutDirectory, opDeleteDirectory:
@@ -103,24 +124,50 @@ func (o *op) change() (c Change, err error) {
 			g, err = decodeGroup(c.GroupID, o.rec)
 			c.Kind, c.Group = GroupPut, &g
 		}
-	case opAdd, opRemove:
-		c.Kind, c.GroupID = MembersAdded, GroupID(o.num)
-		if o.kind == opRemove {
-			c.Kind = MembersRemoved
+	case opPutOrganization, opDeleteOrganization:
+		c.Kind, c.OrgID = OrganizationDeleted, o.rec
+		if o.kind == opPutOrganization {
+			var org Organization
+			org, err = decodeOrganization(o.rec)
+			c.Kind, c.OrgID, c.Organization = OrganizationPut, org.ID, &org
 		}
+	case opPutRole:
+		var r Role
+		r, err = decodeRole(o.rec)
+		c.Kind, c.OrgID, c.RoleID, c.Role = RolePut, r.Organization, r.ID, &r
+	case opDeleteRole:
+		var names []string
+		if names, err = splitStrings(o.rec); err == nil && len(names) == 2 {
+			c.Kind, c.OrgID, c.RoleID = RoleDeleted, names[0], names[1]
+		} else {
+			err = errMalformed
+		}
+	case opPutMembership, opDeleteMembership:
+		c.Kind, c.UserID, c.OrgID = OrgMembershipDeleted, UserID(o.user), o.rec
+		if o.kind == opPutMembership {
+			var m OrgMembership
+			m, err = decodeMembership(c.UserID, o.rec)
+			c.Kind, c.OrgID, c.OrgMembership = OrgMembershipPut, m.Organization, &m
+		}
+	case opAdd, opRemove, opAddAdmins, opRemoveAdmins:
+		c.Kind, c.GroupID = listKinds[o.kind], GroupID(o.num)
 		c.Members = make([]UserID, len(o.ids))
 		for i, u := range o.ids {
 			c.Members[i] = UserID(u)
 		}
-	case opNest, opUnnest:
-		c.Kind, c.GroupID = GroupsNested, GroupID(o.num)
-		if o.kind == opUnnest {
-			c.Kind = GroupsUnnested
-		}
+	case opNest, opUnnest, opAddAdminGroups, opRemoveAdminGroups:
+		c.Kind, c.GroupID = listKinds[o.kind], GroupID(o.num)
 		c.Subgroups = make([]GroupID, len(o.ids))
 		for i, g := range o.ids {
 			c.Subgroups[i] = GroupID(g)
 		}
 	}
 	return c, err
+}
+
+// listKinds are the kinds of change that ops with a list make.
+var listKinds = map[opKind]ChangeKind{
+	opAdd: MembersAdded, opRemove: MembersRemoved, opNest: GroupsNested, opUnnest: GroupsUnnested,
+	opAddAdmins: AdminsAdded, opRemoveAdmins: AdminsRemoved,
+	opAddAdminGroups: AdminGroupsAdded, opRemoveAdminGroups: AdminGroupsRemoved,
 }

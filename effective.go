@@ -87,15 +87,15 @@ func (x *index) since(set uint32, seq uint64, users []uint32) ([]uint32, bool) {
 	return slices.Compact(users), true
 }
 
-// union builds the effective members of a set from everything nested in it:
+// union builds the effective members of sets from everything nested in them:
 // numbers from lists are set in one dense array, which costs no search and no
 // merge, shards are or-ed shard by shard.
-func (x *index) union(set uint32) numbers {
+func (x *index) union(sets ...uint32) numbers {
 	own := new(radix.Owner)
 	var words []uint64 // whole shards, as far as a list has needed them
 	var big shards
 	owned := map[uint32]bool{} // shards of big that are ours to or into
-	for s := range x.nest.below([]uint32{set}) {
+	for s := range x.nest.below(sets) {
 		sl := x.sets.At(s)
 		if sl == nil {
 			continue

@@ -128,7 +128,7 @@ func (e *Engine) Revision() Revision { return e.now.Load().rev }
 // groups, as of the newest revision. It is false when either does not exist. It
 // takes one atomic load, no lock, and allocates nothing.
 func (e *Engine) Check(user UserID, group GroupID) bool {
-	return e.now.Load().check(uint32(user), uint32(group))
+	return e.now.Load().checkGroup(uint32(user), uint32(group))
 }
 
 // Membership names a user and a group.
@@ -143,7 +143,7 @@ func (e *Engine) CheckMany(pairs []Membership, answers []bool) {
 	st := e.now.Load()
 	answers = answers[:len(pairs)]
 	for i, p := range pairs {
-		answers[i] = st.check(uint32(p.User), uint32(p.Group))
+		answers[i] = st.checkGroup(uint32(p.User), uint32(p.Group))
 	}
 }
 
@@ -159,7 +159,7 @@ func (e *Engine) CheckName(user, group string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return st.check(u, g), nil
+	return st.checkGroup(u, g), nil
 }
 
 // Wait returns when the engine has reached the revision, or with ctx's error or

@@ -103,23 +103,27 @@ const (
 const recordVersion = 1
 
 const (
-	tagDirectory   = 1 + iota // uvarint
-	tagNumber                 // uvarint
-	tagName                   // text
-	tagFolded                 // text; only when the name is not ASCII
-	tagUID                    // text; only when it is not the default
-	tagFlags                  // uvarint of flag bits
-	tagFullName               // text
-	tagEmail                  // text
-	tagDescription            // text
-	tagAttribute              // key and values, each with its length; repeated, keys ascend
-	tagAbility                // text; repeated
-	tagCreated                // seconds as varint, nanoseconds as uvarint
-	tagUpdated                // likewise
-	tagRevision               // uvarint
-	tagType                   // text
-	tagDomain                 // text
-	tagSet                    // uvarint: the set of a directory's users
+	tagDirectory    = 1 + iota // uvarint; of a role, the number of the organisation
+	tagNumber                  // uvarint
+	tagName                    // text; of an organisation or a role, its ID
+	tagFolded                  // text; only when the name is not ASCII
+	tagUID                     // text; only when it is not the default
+	tagFlags                   // uvarint of flag bits
+	tagFullName                // text
+	tagEmail                   // text
+	tagDescription             // text
+	tagAttribute               // key and values, each with its length; repeated, keys ascend
+	tagAbility                 // text; repeated
+	tagCreated                 // seconds as varint, nanoseconds as uvarint
+	tagUpdated                 // likewise
+	tagRevision                // uvarint
+	tagType                    // text
+	tagDomain                  // text
+	tagSet                     // uvarint: the set of a directory's users
+	tagOrganization            // text: the ID of what a role or membership belongs to
+	tagPermission              // text; repeated
+	tagRole                    // uvarint and text: number and ID; repeated
+	tagAllowed                 // text: a network; repeated
 )
 
 const (

@@ -24,6 +24,8 @@ var (
 	ErrAmbiguous = errors.New("roster: ambiguous name")
 	// ErrNotEmpty is returned when a directory that still has users or groups is deleted.
 	ErrNotEmpty = errors.New("roster: directory is not empty")
+	// ErrLastOwner is returned when an organisation would lose its last owner: make another member an owner first, or delete the organisation.
+	ErrLastOwner = errors.New("roster: last owner of an organisation")
 	// ErrLimit is returned by an Update whose nesting of groups would pass Options.MaxNesting.
 	ErrLimit = errors.New("roster: limit exceeded")
 	// ErrReadOnlyTxn is returned by writing methods of a Txn of View.

@@ -4,8 +4,7 @@ import "fmt"
 
 // Eval returns the users of an expression. Groups, users and directories are
 // named in it as FindGroup, FindUser and DirectoryByName take them, with their
-// errors. Organisations, roles and administrators are not stored by this
-// version: whatever names one is ErrNotFound.
+// errors; organisations and roles by their IDs, with ErrNotFound.
 func (tx *Txn) Eval(x *Expr) (Set, error) {
 	st, err := tx.snapshot()
 	if err != nil {
@@ -26,25 +25,47 @@ func (tx *Txn) eval(st *state, x *exprNode) (numbers, error) {
 		return st.direct(setAll), nil
 	case exprActive:
 		return st.direct(setActive), nil
-	case exprGroup, exprDirect:
+	case exprGroup, exprDirect, exprAdmins:
 		g, err := st.findGroup(x.name)
+		switch {
+		case err != nil:
+			return numbers{}, err
+		case x.kind == exprDirect:
+			return st.direct(g), nil
+		case x.kind == exprAdmins:
+			return st.admins(tx.e, g), nil
+		}
+		return st.effective(&tx.e.cache, g), nil
+	case exprOrg, exprOwners:
+		org, err := tx.findOrganization(x.name)
 		if err != nil {
 			return numbers{}, err
 		}
-		if x.kind == exprDirect {
-			return st.direct(g), nil
+		if x.kind == exprOwners {
+			org = ownersOf(org)
 		}
-		return st.effective(&tx.e.cache, g), nil
+		return st.direct(org), nil
+	case exprRole:
+		role, err := tx.findRole(x.name, x.role)
+		if err != nil {
+			return numbers{}, err
+		}
+		return st.direct(role), nil
 	case exprDirectory:
 		d, err := tx.DirectoryByName(x.name)
 		if err != nil {
 			return numbers{}, err
 		}
 		return st.direct(st.dir(d.ID).set), nil
-	case exprUser:
+	case exprUser, exprAssignable, exprAdministered:
 		u, err := st.findUser(x.name)
-		if err != nil {
+		switch {
+		case err != nil:
 			return numbers{}, err
+		case x.kind == exprAssignable:
+			return st.assignable(u), nil
+		case x.kind == exprAdministered:
+			return st.administeredMembers(u), nil
 		}
 		return listOf([]uint32{u}), nil
 	case exprNot:

@@ -43,17 +43,19 @@ type exprNode struct {
 type exprKind uint8
 
 const (
-	exprNone      exprKind = iota // no user
-	exprAll                       // all users
-	exprActive                    // the users that are active
-	exprGroup                     // the effective members of a group
-	exprDirect                    // the direct members of a group
-	exprOrg                       // the members of an organisation
-	exprOwners                    // the owners of an organisation
-	exprRole                      // who has a role in an organisation
-	exprAdmins                    // the administrators of a group
-	exprDirectory                 // the users of a directory
-	exprUser                      // one user
+	exprNone         exprKind = iota // no user
+	exprAll                          // all users
+	exprActive                       // the users that are active
+	exprGroup                        // the effective members of a group
+	exprDirect                       // the direct members of a group
+	exprOrg                          // the members of an organisation
+	exprOwners                       // the owners of an organisation
+	exprRole                         // who has a role in an organisation
+	exprAdmins                       // the administrators of a group
+	exprDirectory                    // the users of a directory
+	exprUser                         // one user
+	exprAssignable                   // who may be assigned to the groups that a user administers
+	exprAdministered                 // the effective members of these groups
 	exprAnd
 	exprOr
 	exprNot
@@ -65,6 +67,7 @@ var exprWords = [...]string{
 	exprNone: "none", exprAll: "all", exprActive: "active", exprGroup: "group", exprDirect: "direct",
 	exprOrg: "org", exprOwners: "owners", exprRole: "role", exprAdmins: "admins",
 	exprDirectory: "directory", exprUser: "user",
+	exprAssignable: "assignable", exprAdministered: "administered",
 }
 
 // exprKindOf returns the kind that a word stands for, before a colon or by
@@ -92,6 +95,8 @@ const (
 //	admins:NAME                      administrators of a group
 //	org:ID  owners:ID  role:ORG/ID   members, owners, holders of a role
 //	directory:NAME  user:NAME
+//	administered:NAME                members of the groups that a user administers
+//	assignable:NAME                  who may be made a member of them
 //	active  all  none
 //
 // A name of letters, digits and _ - . / @ : \ # may stand as it is, any other

@@ -11,7 +11,6 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/rosterdb/roster/internal/idlist"
-	"github.com/rosterdb/roster/internal/radix"
 	"github.com/rosterdb/roster/store"
 )
 
@@ -169,14 +168,17 @@ func (e *Engine) endFold(job foldJob, written bool) {
 
 // under puts back records that are not in r.
 func (r *records) under(st *state, old records) {
-	for n, rec := range old.users.All() {
-		if *rec != "" && r.users.Get(n) == "" {
-			r.users.Set(st.own, n, *rec)
+	for _, kind := range paged {
+		now := r.of(kind)
+		for n, rec := range old.of(kind).All() {
+			if *rec != "" && now.Get(n) == "" {
+				now.Set(st.own, n, *rec)
+			}
 		}
 	}
-	for n, rec := range old.groups.All() {
-		if *rec != "" && r.groups.Get(n) == "" {
-			r.groups.Set(st.own, n, *rec)
+	for t := range old.memberships.all() {
+		if r.memberships.get(t.a, t.b) == "" {
+			r.memberships.set(st.own, t.a, t.b, t.text)
 		}
 	}
 }
@@ -215,25 +217,56 @@ type valueWriter struct {
 // write puts everything that d marks, in ascending order of the keys: an empty
 // store is filled with sorted tables that way, past Badger's own log.
 func (w *valueWriter) write(d *dirty) error {
+	if err := each(d.admins, w.admins); err != nil {
+		return err
+	}
 	for _, id := range slices.Sorted(maps.Keys(d.dirs)) {
 		if err := w.directory(id); err != nil {
 			return err
 		}
 	}
+	if err := w.pages(d, keyGroups); err != nil {
+		return err
+	}
+	pages := slices.SortedFunc(maps.Keys(d.memberships), func(a, b pageOf) int {
+		return cmp.Or(cmp.Compare(a.org, b.org), cmp.Compare(a.page, b.page))
+	})
+	for _, p := range pages {
+		if err := w.memberships(p); err != nil {
+			return err
+		}
+	}
+	if err := each(d.nests, w.nest); err != nil {
+		return err
+	}
+	if err := w.pages(d, keyOrganizations, keyRoles); err != nil {
+		return err
+	}
 	w.shards = slices.SortedFunc(maps.Keys(d.shards), func(a, b shardKey) int {
 		return cmp.Or(cmp.Compare(a.set, b.set), cmp.Compare(a.hi, b.hi))
 	})
-	for _, step := range []struct {
-		of  *roaring.Bitmap
-		put func(uint32) error
-	}{{d.groups, w.groupPage}, {d.nests, w.nest}, {d.sets, w.set}, {d.users, w.userPage}} {
-		for it := step.of.Iterator(); it.HasNext(); {
-			if err := step.put(it.Next()); err != nil {
-				return err
-			}
+	if err := each(d.sets, w.set); err != nil {
+		return err
+	}
+	return w.pages(d, keyUsers)
+}
+
+// each calls put for every number of a bitmap.
+func each(of *roaring.Bitmap, put func(uint32) error) error {
+	for it := of.Iterator(); it.HasNext(); {
+		if err := put(it.Next()); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (w *valueWriter) admins(group uint32) error {
+	w.buf = w.buf[:0]
+	if set := w.st.adminSet.Get(group); set != 0 {
+		w.buf = idlist.AppendUvarint(w.buf, set)
+	}
+	return w.put(pageKey(keyAdmins, group), w.buf)
 }
 
 func (w *valueWriter) directory(id DirectoryID) error {
@@ -244,45 +277,78 @@ func (w *valueWriter) directory(id DirectoryID) error {
 	return w.put(pageKey(keyDirectories, uint32(id)), []byte(rec))
 }
 
-func (w *valueWriter) userPage(page uint32) error {
-	return w.page(keyUsers, page, &w.st.users, &w.st.fresh.users, &w.st.aged.users)
+// pages puts the pages of records that d marks.
+func (w *valueWriter) pages(d *dirty, kinds ...byte) error {
+	for _, kind := range kinds {
+		reg, fresh, aged := w.st.register(kind), w.st.fresh.of(kind), w.st.aged.of(kind)
+		p := recordPage{
+			has:   reg.has,
+			label: reg.byName.label,
+			fresh: func(n uint32) string { return firstOf(fresh.Get(n), aged.Get(n)) },
+		}
+		err := each(d.records[kind], func(page uint32) error {
+			p.key, p.first = pageKey(kind, page), page*recordPageSize
+			return w.page(&p)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (w *valueWriter) groupPage(page uint32) error {
-	return w.page(keyGroups, page, &w.st.groups, &w.st.fresh.groups, &w.st.aged.groups)
+// memberships puts a page of the records of an organisation's memberships.
+func (w *valueWriter) memberships(p pageOf) error {
+	st := w.st
+	return w.page(&recordPage{
+		key: p.key(), first: p.page * recordPageSize,
+		has:   func(u uint32) bool { return st.contains(u, p.org) },
+		label: func(uint32) uint32 { return 0 },
+		fresh: func(u uint32) string {
+			return firstOf(st.fresh.memberships.get(p.org, u), st.aged.memberships.get(p.org, u))
+		},
+	})
+}
+
+// recordPage says what goes into a page of records.
+type recordPage struct {
+	key   []byte
+	first uint32                    // the number of the first record
+	has   func(uint32) bool         // whether there is a record of that number
+	label func(uint32) uint32       // its label in an order
+	fresh func(uint32) (rec string) // the record if it changed since the fold before, else ""
 }
 
 // page puts a page of records: those that changed from memory, the others as
 // they were at the fold before.
-func (w *valueWriter) page(kind byte, page uint32, g *register, fresh, aged *radix.Tree[string]) error {
+func (w *valueWriter) page(p *recordPage) error {
 	var recs [recordPageSize]string
 	missing := false
-	for k := range uint32(recordPageSize) {
-		n := page*recordPageSize + k
-		if g.has(n) {
-			recs[k] = firstOf(fresh.Get(n), aged.Get(n))
+	for k := range recs {
+		if n := p.first + uint32(k); p.has(n) {
+			recs[k] = p.fresh(n)
 			missing = missing || recs[k] == ""
 		}
 	}
 	if missing {
-		if err := w.fill(kind, page, &recs, g); err != nil {
+		if err := w.fill(p, &recs); err != nil {
 			return err
 		}
 	}
 	w.buf = w.buf[:0]
 	for k, rec := range recs {
 		if rec != "" {
-			w.buf = appendRecord(w.buf, uint32(k), g.byName.label(page*recordPageSize+uint32(k)), rec)
+			w.buf = appendRecord(w.buf, uint32(k), p.label(p.first+uint32(k)), rec)
 		}
 	}
-	return w.put(pageKey(kind, page), w.buf)
+	return w.put(p.key, w.buf)
 }
 
 // fill reads from Badger the records of a page that are not in memory.
-func (w *valueWriter) fill(kind byte, page uint32, recs *[recordPageSize]string, g *register) error {
-	err := w.s.Get(w.st.base, pageKey(kind, page), func(value []byte) error {
+func (w *valueWriter) fill(p *recordPage, recs *[recordPageSize]string) error {
+	err := w.s.Get(w.st.base, p.key, func(value []byte) error {
 		return eachRecord(string(value), func(k, _ uint32, rec string) error {
-			if recs[k] == "" && g.has(page*recordPageSize+k) {
+			if recs[k] == "" && p.has(p.first+k) {
 				recs[k] = rec
 			}
 			return nil
@@ -291,9 +357,9 @@ func (w *valueWriter) fill(kind byte, page uint32, recs *[recordPageSize]string,
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	for k := range uint32(recordPageSize) {
-		if n := page*recordPageSize + k; recs[k] == "" && g.has(n) {
-			return &CorruptError{Path: "state", What: fmt.Sprintf("record %c%d is missing at revision %d", kind, n, w.st.base)}
+	for k, rec := range recs {
+		if n := p.first + uint32(k); rec == "" && p.has(n) {
+			return &CorruptError{Path: "state", What: fmt.Sprintf("record %d of key %x is missing at revision %d", n, p.key, w.st.base)}
 		}
 	}
 	return nil
@@ -337,18 +403,27 @@ func (st *state) everything() *dirty {
 	for i := range st.dirs {
 		d.dirs[st.dirs[i].ID] = struct{}{}
 	}
-	all := st.direct(setAll)
-	for u := range all.all() {
-		d.users.Add(u / recordPageSize)
+	for _, kind := range paged {
+		for n := range st.register(kind).all() {
+			d.record(kind, n)
+		}
+	}
+	for org := range st.orgs.all() {
+		members := st.direct(org)
+		for u := range members.all() {
+			d.memberships[pageOf{org, u / recordPageSize}] = struct{}{}
+		}
+	}
+	for set := range st.adminOf.All() {
+		if g := st.adminOf.Get(set); g.group != 0 {
+			d.admins.Add(g.group)
+		}
 	}
 	for set, s := range st.sets.All() {
 		if s.flags&slotLive == 0 {
 			continue
 		}
 		d.sets.Add(set)
-		if s.flags&slotListed != 0 {
-			d.groups.Add(set / recordPageSize)
-		}
 		for hi, b := range s.big.All() {
 			if *b != nil {
 				d.shards[shardKey{set, hi}] = struct{}{}

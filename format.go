@@ -12,9 +12,13 @@ import (
 // envelope of revision and checksum around each. Numbers in keys are big-endian,
 // so that neighbours are neighbours on disk.
 //
+//	'a' group:u32            the set of the group's administrators; "" for none
 //	'd' directory:u32        the directory's record; "" once deleted
 //	'u' page:u32             records of 16 users, with their labels in the order of names
 //	'g' page:u32             records of those of 16 sets that are groups, likewise
+//	'o' page:u32             records of organisations, by the number of the set of members
+//	'r' page:u32             records of roles, by the number of the set of holders
+//	'm' org:u32 page:u32     records of the memberships of 16 users, labels 0
 //	's' set:u32              the head of a set: form, count, and a small set's members
 //	's' set:u32 shard:u16    the members of a large set in one shard; "" for none
 //	'n' set:u32              the sets nested directly in a set, as a list
@@ -22,11 +26,15 @@ import (
 // Nothing is deleted: what is gone is overwritten with an empty value, which
 // cannot be mistaken for an older one that came back.
 const (
-	keyDirectories = 'd'
-	keyUsers       = 'u'
-	keyGroups      = 'g'
-	keySets        = 's'
-	keyNests       = 'n'
+	keyAdmins        = 'a'
+	keyDirectories   = 'd'
+	keyGroups        = 'g'
+	keyMemberships   = 'm'
+	keyNests         = 'n'
+	keyOrganizations = 'o'
+	keyRoles         = 'r'
+	keySets          = 's'
+	keyUsers         = 'u'
 )
 
 // The forms of a set's head.
@@ -48,15 +56,49 @@ func (k shardKey) key() []byte {
 	return binary.BigEndian.AppendUint16(pageKey(keySets, k.set), uint16(k.hi))
 }
 
-// parseKey splits a key. Only keys of shards have a second number.
-func parseKey(key []byte) (kind byte, n, hi uint32, shard bool, err error) {
-	switch {
-	case len(key) == 5:
-		return key[0], binary.BigEndian.Uint32(key[1:]), 0, false, nil
-	case len(key) == 7 && key[0] == keySets:
-		return key[0], binary.BigEndian.Uint32(key[1:]), uint32(binary.BigEndian.Uint16(key[5:])), true, nil
+func (p pageOf) key() []byte {
+	return binary.BigEndian.AppendUint32(pageKey(keyMemberships, p.org), p.page)
+}
+
+// stateKey is a key in its parts.
+type stateKey struct {
+	kind  byte
+	n     uint32
+	m     uint32 // of a shard, its number; of memberships, the page
+	shard bool
+}
+
+// parseKey splits a key. A kind that this version does not know is
+// ErrNewerFormat.
+func parseKey(key []byte) (k stateKey, err error) {
+	malformed := fmt.Errorf("key %x: %w", key, errMalformed)
+	if len(key) < 5 {
+		return k, malformed
 	}
-	return 0, 0, 0, false, fmt.Errorf("key %x: %w", key, errMalformed)
+	k.kind, k.n = key[0], binary.BigEndian.Uint32(key[1:])
+	rest := key[5:]
+	switch k.kind {
+	case keyAdmins, keyDirectories, keyGroups, keyNests, keyOrganizations, keyRoles, keyUsers:
+		if len(rest) != 0 {
+			return k, malformed
+		}
+	case keyMemberships:
+		if len(rest) != 4 {
+			return k, malformed
+		}
+		k.m = binary.BigEndian.Uint32(rest)
+	case keySets:
+		switch len(rest) {
+		case 0:
+		case 2:
+			k.m, k.shard = uint32(binary.BigEndian.Uint16(rest)), true
+		default:
+			return k, malformed
+		}
+	default:
+		return k, fmt.Errorf("key %x: %w", key, ErrNewerFormat)
+	}
+	return k, nil
 }
 
 // appendRecord adds record k of a page: its place in the page, its label in the

@@ -44,6 +44,7 @@ const (
 	slotListed             // the set stands in its users' lists
 	slotLarge              // held as shards
 	slotParent             // other sets are nested in this one
+	slotGroup              // a listed set that is a group's: whoever asks for groups means these
 )
 
 // A set turns into shards above listMax members and back into a list below
@@ -54,14 +55,11 @@ const (
 	listMin = 512
 )
 
-// create makes an empty set. Listed sets are found from their users as well as
-// from their number; the few sets that hold almost everyone are not listed.
-func (x *index) create(own *radix.Owner, set uint32, listed bool) {
-	f := uint8(slotLive)
-	if listed {
-		f |= slotListed
-	}
-	*x.sets.Ref(own, set) = slot{flags: f}
+// create makes an empty set. Sets with the flag slotListed are found from their
+// users as well as from their number; sets that nobody looks for from their
+// users, or that hold almost everyone, are not listed.
+func (x *index) create(own *radix.Owner, set uint32, flags uint8) {
+	*x.sets.Ref(own, set) = slot{flags: slotLive | flags}
 }
 
 // destroy forgets a set that has no members and no nesting any more.
@@ -123,7 +121,7 @@ func (x *index) holds(s *slot, u, set uint32) bool {
 	switch {
 	case s.flags&slotLarge != 0:
 		return shardsContain(&s.big, u)
-	case s.flags&slotListed == 0 || len(s.list) <= 64:
+	case s.flags&slotListed == 0 || len(s.list) <= 64 || x.forwardOnly:
 		return idlist.Contains(s.list, u)
 	}
 	return idlist.Contains(x.setsOf(u), set)
@@ -138,9 +136,16 @@ func shardsContain(t *shards, u uint32) bool {
 // any nesting.
 func (x *index) check(u, set uint32) bool {
 	s := x.sets.At(set)
-	if s == nil || s.flags&slotListed == 0 {
-		return false
-	}
+	return s != nil && s.flags&slotListed != 0 && x.checkIn(s, u, set)
+}
+
+// checkGroup is check for a set that must be a group's.
+func (x *index) checkGroup(u, set uint32) bool {
+	s := x.sets.At(set)
+	return s != nil && s.flags&slotGroup != 0 && x.checkIn(s, u, set)
+}
+
+func (x *index) checkIn(s *slot, u, set uint32) bool {
 	if s.flags&slotParent == 0 {
 		return x.holds(s, u, set)
 	}
@@ -404,8 +409,8 @@ func minus(a, b []uint32) []uint32 {
 // enough that the pages' pointers do not weigh on the collector.
 const pageUsers = 16
 
-// A page holds, for 16 neighbouring users, the sets that list each of them, one
-// list behind the other in one allocation. Where each ends stands beside the
+// A page holds one list for each of 16 neighbouring users, the sets that list
+// the user say, one list behind the other in one allocation. Where each ends stands beside the
 // pointer, not in front of the lists: finding a list is one cache miss then, not
 // two. Where the lists together pass 64 KiB, all of ends is 0, and 16 ends of 32
 // bits stand in front of the lists. The zero page is one of empty lists.
@@ -441,7 +446,15 @@ func (p *page) wideList(k uint32) string {
 }
 
 // splice changes the list of user k.
-func (p *page) splice(k uint32, s *idlist.Splice) {
+func (p *page) splice(k uint32, s *idlist.Splice) { p.edit(k, s.From, s.To, s.Mid()) }
+
+// replace makes the list of user k another.
+func (p *page) replace(k uint32, list string) {
+	p.edit(k, 0, len(p.list(k)), unsafe.Slice(unsafe.StringData(list), len(list)))
+}
+
+// edit puts mid in the place of the bytes from from to to of the list of user k.
+func (p *page) edit(k uint32, from, to int, mid []byte) {
 	var ends [pageUsers]int
 	at := 0
 	for i := range ends {
@@ -449,17 +462,16 @@ func (p *page) splice(k uint32, s *idlist.Splice) {
 		ends[i] = at
 	}
 	body := p.lists[len(p.lists)-at:]
-	from := s.From
 	if k > 0 {
-		from += ends[k-1]
+		from, to = from+ends[k-1], to+ends[k-1]
 	}
 	for i := k; i < pageUsers; i++ {
-		ends[i] += s.Grow()
+		ends[i] += len(mid) - (to - from)
 	}
 	b := p.layOut(&ends)
 	b = append(b, body[:from]...)
-	b = append(b, s.Mid()...)
-	b = append(b, body[from+s.To-s.From:]...)
+	b = append(b, mid...)
+	b = append(b, body[to:]...)
 	p.lists = unsafe.String(unsafe.SliceData(b), len(b))
 }
 

@@ -70,7 +70,7 @@ func TestIndexAgainstMaps(t *testing.T) {
 		var x index
 		own := new(radix.Owner)
 		for s := range uint32(testSets) {
-			x.create(own, s, true)
+			x.create(own, s, slotListed)
 		}
 		m := newNaive()
 		for s := range uint32(testSets) {
@@ -250,7 +250,7 @@ func TestNestingLimit(t *testing.T) {
 	var x index
 	own := new(radix.Owner)
 	for s := range uint32(100) {
-		x.create(own, s, true)
+		x.create(own, s, slotListed)
 		if s > 0 {
 			x.link(own, s-1, s)
 		}
@@ -270,7 +270,7 @@ func TestCheckDoesNotAllocate(t *testing.T) {
 	var x index
 	own := new(radix.Owner)
 	for s := range uint32(5) {
-		x.create(own, s, true)
+		x.create(own, s, slotListed)
 	}
 	x.add(own, 3, []uint32{1, 2, 3})
 	x.link(own, 2, 3)
@@ -294,7 +294,7 @@ func TestPagesOfManySets(t *testing.T) {
 	own := new(radix.Owner)
 	want := map[uint32][]uint32{}
 	for set := range uint32(8_000) {
-		x.create(own, set<<17, true) // deltas of three bytes
+		x.create(own, set<<17, slotListed) // deltas of three bytes
 		for _, u := range []uint32{0, 3 + set%3, 15} {
 			x.add(own, set<<17, []uint32{u})
 			want[u] = append(want[u], set<<17)
@@ -334,7 +334,7 @@ func TestDeriveRefusesStrangers(t *testing.T) {
 	for _, users := range [][]uint32{{1 << 16}, {1, 1 << 20}} {
 		var x index
 		own := new(radix.Owner)
-		x.create(own, 5, true)
+		x.create(own, 5, slotListed)
 		x.forwardOnly = true
 		x.add(own, 5, users)
 		if err := x.derive(own, 1000); !errors.Is(err, ErrCorrupt) {

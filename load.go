@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -21,8 +22,11 @@ func load(s *store.Store, maxNesting int) (*state, error) {
 	if err := st.decodeMeta(s.Meta()); err != nil {
 		return nil, err
 	}
-	l := loader{st: st, children: map[uint32][]uint32{}}
-	l.users.given, l.groups.given = st.nextUser, st.nextSet
+	l := loader{st: st, records: map[byte]*gathered{}, children: map[uint32][]uint32{}, admins: map[uint32]uint32{}}
+	for _, kind := range paged {
+		l.records[kind] = &gathered{given: st.nextSet}
+	}
+	l.records[keyUsers].given = st.nextUser
 	if err := s.Load(runtime.GOMAXPROCS(0), l.value); err != nil {
 		return nil, err
 	}
@@ -52,10 +56,19 @@ const noLimit = 1 << 60
 type loader struct {
 	st *state
 
-	mu       sync.Mutex // guards what follows, and st
-	users    gathered
-	groups   gathered
-	children map[uint32][]uint32
+	records map[byte]*gathered // by kind of key
+
+	mu          sync.Mutex // guards what follows, what is gathered, and st
+	memberships []loadedMembership
+	children    map[uint32][]uint32
+	admins      map[uint32]uint32 // by group
+}
+
+// loadedMembership is what the index takes from a membership's record.
+type loadedMembership struct {
+	user     uint32
+	standard bool
+	joinedEntry
 }
 
 // gathered is what is gathered of a register beside its cards.
@@ -85,25 +98,23 @@ func (g *gathered) byNumber() []uint32 {
 
 // value decodes outside the lock and stores inside it.
 func (l *loader) value(key, value []byte) error {
-	kind, n, hi, isShard, err := parseKey(key)
+	k, err := parseKey(key)
 	if err == nil {
-		switch kind {
-		case keyDirectories:
+		switch {
+		case k.kind == keyAdmins:
+			err = l.adminsOf(k.n, value)
+		case k.kind == keyDirectories:
 			err = l.directory(value)
-		case keyUsers:
-			err = l.page(&l.st.users, &l.users, n, value)
-		case keyGroups:
-			err = l.page(&l.st.groups, &l.groups, n, value)
-		case keySets:
-			if isShard {
-				err = l.shard(shardKey{n, hi}, value)
-			} else {
-				err = l.head(n, value)
-			}
-		case keyNests:
-			err = l.nest(n, value)
+		case k.kind == keyMemberships:
+			err = l.membershipPage(pageOf{k.n, k.m}, value)
+		case k.kind == keyNests:
+			err = l.nest(k.n, value)
+		case k.shard:
+			err = l.shard(shardKey{k.n, k.m}, value)
+		case k.kind == keySets:
+			err = l.head(k.n, value)
 		default:
-			err = ErrNewerFormat
+			err = l.page(l.st.register(k.kind), l.records[k.kind], k.n, value)
 		}
 	}
 	if err != nil {
@@ -162,6 +173,37 @@ func (l *loader) page(g *register, to *gathered, page uint32, value []byte) erro
 	return nil
 }
 
+// membershipPage takes what the index needs of a page of memberships.
+func (l *loader) membershipPage(p pageOf, value []byte) error {
+	var found []loadedMembership
+	err := eachRecord(string(value), func(k, _ uint32, rec string) error {
+		m, err := factsOf(p.org, rec)
+		found = append(found, loadedMembership{p.page*recordPageSize + k, m.standard, m.since})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.memberships = append(l.memberships, found...)
+	return nil
+}
+
+func (l *loader) adminsOf(group uint32, value []byte) error {
+	if len(value) == 0 {
+		return nil
+	}
+	set, size := uvarint(string(value))
+	if size != len(value) || set == 0 || set > 1<<32-1 {
+		return errMalformed
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.admins[group] = uint32(set)
+	return nil
+}
+
 func (l *loader) head(set uint32, value []byte) error {
 	s, err := decodeHead(string(value))
 	if err != nil || s.flags == 0 {
@@ -200,23 +242,19 @@ func (l *loader) nest(set uint32, value []byte) error {
 func (l *loader) finish() error {
 	st := l.st
 	slices.SortFunc(st.dirs, func(a, b dirEntry) int { return int(int64(a.ID) - int64(b.ID)) })
-	st.users.adopt(st.own, &l.users.filing)
-	st.groups.adopt(st.own, &l.groups.filing)
-	for n := range st.groups.all() {
-		ref := st.sets.Ref(st.own, n)
-		if ref.flags&slotLive == 0 {
-			return fmt.Errorf("group %d has no set: %w", n, errMalformed)
-		}
-		ref.flags |= slotListed
+	for _, kind := range paged {
+		st.register(kind).adopt(st.own, &l.records[kind].filing)
 	}
-	if err := st.checkShards(); err != nil {
+	if err := errors.Join(l.markSets(), st.checkShards()); err != nil {
 		return err
 	}
-	users := l.users.byNumber()
+	users := l.records[keyUsers].byNumber()
 	var wg sync.WaitGroup
 	var ordered, derived error
 	wg.Go(func() {
-		ordered = errors.Join(st.users.byName.load(st.own, users), st.groups.byName.load(st.own, l.groups.byNumber()))
+		for _, kind := range paged {
+			ordered = errors.Join(ordered, st.register(kind).byName.load(st.own, l.records[kind].byNumber()))
+		}
 	})
 	wg.Go(func() { derived = st.derive(st.own, uint32(len(users))) })
 	wg.Wait()
@@ -228,9 +266,87 @@ func (l *loader) finish() error {
 			st.link(st.own, parent, child)
 		}
 	}
+	if err := l.join(); err != nil {
+		return err
+	}
 	st.recent = recent{} // loading is no change
 	if n := st.len(setAll); n != st.users.len() {
 		return fmt.Errorf("%d users and %d records of users: %w", n, st.users.len(), errMalformed)
+	}
+	return nil
+}
+
+// markSets says of sets what they are for, and makes sure that everything that
+// needs a set has one.
+func (l *loader) markSets() error {
+	st := l.st
+	var errs []error
+	mark := func(set uint32, flags uint8, what string, n uint32) {
+		if !st.exists(set) {
+			errs = append(errs, fmt.Errorf("%s %d has no set: %w", what, n, errMalformed))
+			return
+		}
+		st.sets.Ref(st.own, set).flags |= flags
+	}
+	for n := range st.groups.all() {
+		mark(n, slotListed|slotGroup, "group", n)
+	}
+	for n := range st.orgs.all() {
+		mark(n, 0, "organisation", n)
+		mark(ownersOf(n), 0, "organisation", n)
+	}
+	for n, c := range st.roles.all() {
+		mark(n, 0, "role", n)
+		if !st.orgs.has(c.dir) {
+			errs = append(errs, fmt.Errorf("role %d in no organisation: %w", n, errMalformed))
+		}
+		list := st.rolesOf.Ref(st.own, c.dir)
+		if sp, ok := idlist.Insert(*list, n); ok { // ascending: this appends
+			*list = sp.Apply(*list)
+		}
+	}
+	for group, set := range l.admins {
+		mark(set, slotListed, "group", group)
+		c, known := st.groups.get(group)
+		if !known {
+			errs = append(errs, fmt.Errorf("administrators of group %d, which there is not: %w", group, errMalformed))
+		}
+		st.bindAdmins(group, set, adminGroup{group, c.dir})
+	}
+	return errors.Join(errs...)
+}
+
+// join makes the lists of the users' organisations.
+func (l *loader) join() error {
+	st := l.st
+	slices.SortFunc(l.memberships, func(a, b loadedMembership) int {
+		return cmp.Or(cmp.Compare(a.user, b.user), st.compareJoined(b.joinedEntry, a.joinedEntry))
+	})
+	for all := l.memberships; len(all) > 0; {
+		u, n := all[0].user, 1
+		for n < len(all) && all[n].user == u {
+			n++
+		}
+		standard := uint32(0)
+		var entries []byte
+		for _, m := range all[:n] {
+			if m.standard {
+				standard = m.org
+			}
+			if !st.contains(u, m.org) {
+				return fmt.Errorf("record of user %d, who is no member of organisation %d: %w", u, m.org, errMalformed)
+			}
+			entries = appendJoined(entries, m.joinedEntry)
+		}
+		st.setJoined(u, makeJoined(standard, string(entries)))
+		all = all[n:]
+	}
+	members := 0
+	for org := range st.orgs.all() {
+		members += st.len(org)
+	}
+	if members != len(l.memberships) {
+		return fmt.Errorf("%d members of organisations and %d records of them: %w", members, len(l.memberships), errMalformed)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (tx *Txn) do(o op) error {
 		tx.err = err
 		return err
 	}
-	if (o.kind == opAdd || o.kind == opRemove || o.kind == opNest || o.kind == opUnnest) && len(o.ids) == 0 {
+	if o.kind.hasIDs() && len(o.ids) == 0 {
 		return nil
 	}
 	tx.ops = append(tx.ops, o)
@@ -106,7 +106,7 @@ func (tx *Txn) DeleteDirectory(id DirectoryID) error {
 		return fmt.Errorf("directory %q has users: %w", d.Name, ErrNotEmpty)
 	}
 	for n, s := range tx.st.sets.All() {
-		if s.flags&slotListed == 0 {
+		if s.flags&slotGroup == 0 {
 			continue
 		}
 		if c, _ := tx.st.groups.get(n); DirectoryID(c.dir) == id {
@@ -208,8 +208,9 @@ func (tx *Txn) checkUser(u *User) error {
 	return nil
 }
 
-// DeleteUser deletes a user, who leaves every group with that, or returns
-// ErrNotFound. Its handle is never given to another.
+// DeleteUser deletes a user, who leaves every group and organisation with that
+// and administers nothing any more. It returns ErrNotFound, and ErrLastOwner
+// for the last owner of an organisation. The handle is never given to another.
 func (tx *Txn) DeleteUser(id UserID) error {
 	if err := tx.writable(); err != nil {
 		return err
@@ -218,12 +219,22 @@ func (tx *Txn) DeleteUser(id UserID) error {
 	if err != nil {
 		return err
 	}
+	if err := tx.leaveAll(uint32(id)); err != nil {
+		return err
+	}
 	groups, err := tx.DirectGroups(id)
 	if err != nil {
 		return err
 	}
+	var leave []op
 	for _, g := range groups {
-		if err := tx.do(op{kind: opRemove, num: uint32(g), ids: []uint32{uint32(id)}}); err != nil {
+		leave = append(leave, op{kind: opRemove, num: uint32(g), ids: []uint32{uint32(id)}})
+	}
+	for _, g := range tx.st.asGroups(tx.st.administeredDirectly(uint32(id))) {
+		leave = append(leave, op{kind: opRemoveAdmins, num: uint32(g), ids: []uint32{uint32(id)}})
+	}
+	for _, o := range leave {
+		if err := tx.do(o); err != nil {
 			return err
 		}
 	}
@@ -311,9 +322,10 @@ func (tx *Txn) checkGroup(g *Group) error {
 	return nil
 }
 
-// DeleteGroup deletes a group with its memberships, and takes it out of the
-// groups that it is nested in and the groups nested in it out of it. It returns
-// ErrNotFound. Its handle is never given to another.
+// DeleteGroup deletes a group with its memberships and administrators, takes it
+// out of the groups that it is nested in and the groups nested in it out of it,
+// and it administers nothing any more. It returns ErrNotFound. Its handle is
+// never given to another.
 func (tx *Txn) DeleteGroup(id GroupID) error {
 	if err := tx.writable(); err != nil {
 		return err
@@ -325,9 +337,16 @@ func (tx *Txn) DeleteGroup(id GroupID) error {
 	set := uint32(id)
 	n := tx.st.nest.at(set)
 	for _, parent := range n.parents {
-		if err := tx.do(op{kind: opUnnest, num: parent, ids: []uint32{set}}); err != nil {
+		o := op{kind: opUnnest, num: parent, ids: []uint32{set}}
+		if g := tx.st.adminOf.Get(parent); g.group != 0 {
+			o.kind, o.num = opRemoveAdminGroups, g.group
+		}
+		if err := tx.do(o); err != nil {
 			return err
 		}
+	}
+	if err := tx.dropAdmins(set); err != nil {
+		return err
 	}
 	if err := tx.do(op{kind: opUnnest, num: set, ids: slices.Clone(tx.st.nest.at(set).children)}); err != nil {
 		return err

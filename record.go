@@ -15,9 +15,10 @@ import (
 // again after a crash gives the same state.
 type op struct {
 	kind opKind
-	num  uint32   // the directory, user, group or set that changes
-	rec  string   // put*: the new record
-	ids  []uint32 // add, remove: users, ascending; nest, unnest: the groups nested in num, ascending
+	num  uint32   // the directory, user, group, organisation or role that changes
+	user uint32   // of a membership, its user; of a group's administrators, their set
+	rec  string   // put*: the new record; delete* of what has an ID: that, for those who read the log
+	ids  []uint32 // users, or groups that are nested or administer, ascending
 
 	old string // put*, delete*: the record before, "" for none; to take the op back, not logged
 }
@@ -36,12 +37,34 @@ const (
 	opRemove          opKind = 8
 	opNest            opKind = 9
 	opUnnest          opKind = 10
+
+	opPutOrganization    opKind = 11
+	opDeleteOrganization opKind = 12
+	opPutRole            opKind = 13
+	opDeleteRole         opKind = 14
+	opPutMembership      opKind = 15 // of an organisation
+	opDeleteMembership   opKind = 16
+	opCreateAdmins       opKind = 17 // the set that holds a group's administrators
+	opDropAdmins         opKind = 18
+	opAddAdmins          opKind = 19
+	opRemoveAdmins       opKind = 20
+	opAddAdminGroups     opKind = 21
+	opRemoveAdminGroups  opKind = 22
 )
+
+// hasIDs reports whether an op of the kind is about a list of users or groups:
+// without any it does nothing.
+func (k opKind) hasIDs() bool {
+	return k >= opAdd && k <= opUnnest || k >= opAddAdmins && k <= opRemoveAdminGroups
+}
+
+// hasUser reports whether an op of the kind has a second number.
+func (k opKind) hasUser() bool { return k >= opPutMembership && k <= opDropAdmins }
 
 // A record of the log is one Update: a version byte, the time, then the ops.
 // Each op is its kind, the length of the rest as uvarint, its number as
-// uvarint, and a stored record or a list of numbers. The length lets a reader
-// name an op that it does not know.
+// uvarint, for some kinds a second one, and a stored record or a list of
+// numbers. The length lets a reader name an op that it does not know.
 const logVersion = 1
 
 // appendRecordHead begins a record.
@@ -60,8 +83,14 @@ func appendOp(b []byte, o *op) []byte {
 			prev = id
 		}
 	}
+	if o.kind.hasUser() {
+		body += idlist.UvarintLen(o.user)
+	}
 	b = binary.AppendUvarint(b, uint64(idlist.UvarintLen(o.num)+body))
 	b = idlist.AppendUvarint(b, o.num)
+	if o.kind.hasUser() {
+		b = idlist.AppendUvarint(b, o.user)
+	}
 	b = append(b, o.rec...)
 	return idlist.Append(b, o.ids)
 }
@@ -116,16 +145,24 @@ func decodeOp(kind opKind, body string) (op, error) {
 	}
 	o := op{kind: kind, num: uint32(num)}
 	body = body[size:]
+	if kind.hasUser() {
+		user, size := uvarint(body)
+		if size <= 0 || user > 1<<32-1 {
+			return op{}, errMalformed
+		}
+		o.user, body = uint32(user), body[size:]
+	}
 	switch kind {
-	case opPutDirectory, opPutUser, opPutGroup:
+	case opPutDirectory, opPutUser, opPutGroup, opPutOrganization, opDeleteOrganization,
+		opPutRole, opDeleteRole, opPutMembership, opDeleteMembership:
 		o.rec = body
-	case opAdd, opRemove, opNest, opUnnest:
+	case opAdd, opRemove, opNest, opUnnest, opAddAdmins, opRemoveAdmins, opAddAdminGroups, opRemoveAdminGroups:
 		n, err := idlist.Check(body)
 		if err != nil {
 			return op{}, errMalformed
 		}
 		o.ids = idlist.Decode(make([]uint32, 0, n), body)
-	case opDeleteDirectory, opDeleteUser, opDeleteGroup:
+	case opDeleteDirectory, opDeleteUser, opDeleteGroup, opCreateAdmins, opDropAdmins:
 		if body != "" {
 			return op{}, errMalformed
 		}
@@ -138,7 +175,7 @@ func decodeOp(kind opKind, body string) (op, error) {
 // inverse returns the op that takes o back, given that o was carried out and
 // had an effect on everything it names.
 func (o *op) inverse() op {
-	inv := op{num: o.num, rec: o.old, old: o.rec, ids: o.ids}
+	inv := op{num: o.num, user: o.user, rec: o.old, old: o.rec, ids: o.ids}
 	switch o.kind {
 	case opAdd:
 		inv.kind = opRemove
@@ -154,6 +191,24 @@ func (o *op) inverse() op {
 		inv.kind = putOrDelete(o.old, opPutUser, opDeleteUser)
 	case opPutGroup, opDeleteGroup:
 		inv.kind = putOrDelete(o.old, opPutGroup, opDeleteGroup)
+	case opPutOrganization, opDeleteOrganization:
+		inv.kind = putOrDelete(o.old, opPutOrganization, opDeleteOrganization)
+	case opPutRole, opDeleteRole:
+		inv.kind = putOrDelete(o.old, opPutRole, opDeleteRole)
+	case opPutMembership, opDeleteMembership:
+		inv.kind = putOrDelete(o.old, opPutMembership, opDeleteMembership)
+	case opCreateAdmins:
+		inv.kind = opDropAdmins
+	case opDropAdmins:
+		inv.kind = opCreateAdmins
+	case opAddAdmins:
+		inv.kind = opRemoveAdmins
+	case opRemoveAdmins:
+		inv.kind = opAddAdmins
+	case opAddAdminGroups:
+		inv.kind = opRemoveAdminGroups
+	case opRemoveAdminGroups:
+		inv.kind = opAddAdminGroups
 	}
 	return inv
 }

@@ -40,7 +40,7 @@ type roll struct {
 // A card is what a roll knows of one user or group.
 type card struct {
 	dir    uint32 // the directory
-	id     uint64 // the number shown outside; the default is the own number + 1
+	id     uint64 // the number shown outside; the default, also when it is 0, is the own number + 1
 	name   string // in normal form
 	folded string // the name folded, "" when the name is ASCII: see fold
 	uid    string // "" for the default: see roll.uid
@@ -227,7 +227,7 @@ func (r *roll) hashID(id uint64) uint32       { return uint32(maphash.Comparable
 // put gives n a card, in place of the one it may have. The caller makes sure
 // that no other number has the same directory and folded name, id or uid.
 func (r *roll) put(own *radix.Owner, n uint32, c card) {
-	c = r.normal(c)
+	c = r.normal(n, c)
 	page := r.pages.Ref(own, n/pageCards)
 	if body, ok := page.body(n % pageCards); ok {
 		var old card
@@ -254,8 +254,12 @@ func (r *roll) del(own *radix.Owner, n uint32) bool {
 	return true
 }
 
-// normal returns c with what is at its default left out.
-func (r *roll) normal(c card) card {
+// normal returns c, of number n, with what is at its default left out, and with
+// its id.
+func (r *roll) normal(n uint32, c card) card {
+	if c.id == 0 {
+		c.id = uint64(n) + 1
+	}
 	if text.IsASCII(c.name) {
 		c.folded = ""
 	} else if c.folded == "" {
@@ -305,7 +309,8 @@ func (r *roll) encode(first uint32, page *[pageCards]*card, f *filing) cards {
 		if p == nil {
 			continue
 		}
-		n, c := first+uint32(k), r.normal(*p)
+		n := first + uint32(k)
+		c := r.normal(n, *p)
 		bodies[k] = c.encode(nil, n)
 		f.names = append(f.names, linhash.Make(r.hashName(c.fold()), n))
 		if c.id != uint64(n)+1 {

@@ -157,7 +157,7 @@ func cardsOf() *rapid.Generator[card] {
 	return rapid.Custom(func(t *rapid.T) card {
 		return card{
 			dir:   rapid.SampledFrom([]uint32{0, 1, 2, 300, 1<<32 - 1}).Draw(t, "dir"),
-			id:    rapid.OneOf(rapid.Uint64Range(0, 40), rapid.Uint64()).Draw(t, "id"),
+			id:    rapid.OneOf(rapid.Uint64Range(1, 40), rapid.Uint64Min(1)).Draw(t, "id"),
 			name:  cardNames().Draw(t, "name"),
 			uid:   rapid.OneOf(rapid.Just(""), rapid.SampledFrom([]string{"usr_1", "usr_7", "usr_01", "ext", "e\x00"})).Draw(t, "uid"),
 			flags: rapid.Byte().Draw(t, "flags"),

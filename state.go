@@ -24,6 +24,13 @@ type state struct {
 	dirs   []dirEntry
 	users  register // names, numbers and uids of the users
 	groups register // likewise of the groups; a group's number is that of its set
+	orgs   register // organisations by ID; the number is that of the set of members, the next one that of the owners'
+	roles  register // roles by ID and organisation; the number is that of the set of holders
+
+	rolesOf  radix.Tree[string]     // by organisation: its roles, as a list
+	joins    radix.Tree[page]       // by user: a joinedList
+	adminSet radix.Tree[uint32]     // by group: the set of its administrators, 0 for none
+	adminOf  radix.Tree[adminGroup] // by set: the group whose administrators it holds, if any
 
 	fresh records // changed since the last fold began
 	aged  records // being folded now, or just folded
@@ -53,11 +60,47 @@ type dirEntry struct {
 	set    uint32
 }
 
-// records are the encoded records of some users and groups. "" stands for none
-// here; a deleted one is gone.
+// adminGroup is a group that has administrators, with its directory.
+type adminGroup struct{ group, dir uint32 }
+
+// ownersOf returns the set of an organisation's owners.
+func ownersOf(org uint32) uint32 { return org + 1 }
+
+// records are encoded records of some of what there is. "" stands for none here;
+// a deleted one is gone.
 type records struct {
-	users, groups radix.Tree[string]
+	users, groups, orgs, roles radix.Tree[string]
+	memberships                pairs // by organisation and user
 }
+
+// of returns the records that are stored under keys of a kind.
+func (r *records) of(kind byte) *radix.Tree[string] {
+	switch kind {
+	case keyUsers:
+		return &r.users
+	case keyGroups:
+		return &r.groups
+	case keyOrganizations:
+		return &r.orgs
+	}
+	return &r.roles
+}
+
+// register returns the register of what is stored under keys of a kind.
+func (st *state) register(kind byte) *register {
+	switch kind {
+	case keyUsers:
+		return &st.users
+	case keyGroups:
+		return &st.groups
+	case keyOrganizations:
+		return &st.orgs
+	}
+	return &st.roles
+}
+
+// paged are the kinds of key under which pages of records are stored.
+var paged = []byte{keyGroups, keyOrganizations, keyRoles, keyUsers}
 
 const gone = "\x00"
 
@@ -70,22 +113,33 @@ const (
 
 // dirty says what the next fold has to write.
 type dirty struct {
-	dirs   map[DirectoryID]struct{}
-	users  *roaring.Bitmap // pages of records
-	groups *roaring.Bitmap
-	sets   *roaring.Bitmap // sets whose head changed: lists, and shards' counts
-	shards map[shardKey]struct{}
-	nests  *roaring.Bitmap // sets whose direct children changed
+	dirs        map[DirectoryID]struct{}
+	records     map[byte]*roaring.Bitmap // by kind of key: pages of records
+	memberships map[pageOf]struct{}
+	sets        *roaring.Bitmap // sets whose head changed: lists, and shards' counts
+	shards      map[shardKey]struct{}
+	nests       *roaring.Bitmap // sets whose direct children changed
+	admins      *roaring.Bitmap // groups that got a set of administrators, or lost it
 }
 
 type shardKey struct{ set, hi uint32 }
 
+// pageOf is a page of the records of an organisation's memberships.
+type pageOf struct{ org, page uint32 }
+
 func newDirty() *dirty {
-	return &dirty{
-		dirs: map[DirectoryID]struct{}{}, users: roaring.New(), groups: roaring.New(),
-		sets: roaring.New(), shards: map[shardKey]struct{}{}, nests: roaring.New(),
+	d := &dirty{
+		dirs: map[DirectoryID]struct{}{}, records: map[byte]*roaring.Bitmap{}, memberships: map[pageOf]struct{}{},
+		sets: roaring.New(), shards: map[shardKey]struct{}{}, nests: roaring.New(), admins: roaring.New(),
 	}
+	for _, kind := range paged {
+		d.records[kind] = roaring.New()
+	}
+	return d
 }
+
+// record marks the record of number n as changed.
+func (d *dirty) record(kind byte, n uint32) { d.records[kind].Add(n / recordPageSize) }
 
 // merge adds what other says.
 func (d *dirty) merge(other *dirty) {
@@ -95,10 +149,15 @@ func (d *dirty) merge(other *dirty) {
 	for k := range other.shards {
 		d.shards[k] = struct{}{}
 	}
-	d.users.Or(other.users)
-	d.groups.Or(other.groups)
+	for k := range other.memberships {
+		d.memberships[k] = struct{}{}
+	}
+	for kind, pages := range other.records {
+		d.records[kind].Or(pages)
+	}
 	d.sets.Or(other.sets)
 	d.nests.Or(other.nests)
+	d.admins.Or(other.admins)
 }
 
 // newHead returns the state of an empty engine, to be edited. The seed is what
@@ -107,10 +166,12 @@ func newHead(seed maphash.Seed, limit int) *state {
 	st := &state{
 		users:    register{roll: newRoll(userUIDPrefix, seed)},
 		groups:   register{roll: newRoll(groupUIDPrefix, seed)},
+		orgs:     register{roll: newRoll("", seed)},
+		roles:    register{roll: newRoll("", seed)},
 		counters: counters{nextSet: firstSet}, own: new(radix.Owner), dirty: newDirty(), limit: limit,
 	}
-	st.create(st.own, setAll, false)
-	st.create(st.own, setActive, false)
+	st.create(st.own, setAll, 0)
+	st.create(st.own, setActive, 0)
 	return st
 }
 
@@ -126,15 +187,34 @@ func (st *state) freeze() *state {
 
 // arrange puts everyone created since the last call into the order of names.
 func (st *state) arrange() {
-	st.users.arrange(st.own, st.userLabelled)
-	st.groups.arrange(st.own, st.groupLabelled)
+	for _, kind := range paged {
+		st.register(kind).arrange(st.own, st.labelled(kind))
+	}
 }
 
-// userLabelled marks the page of a user whose order label changed: labels are
-// stored beside the records, so that opening needs no sort of names.
-func (st *state) userLabelled(u uint32) { st.dirty.users.Add(u / recordPageSize) }
+// labelled returns a function that marks the page of whatever has got another
+// label in the order of names: labels are stored beside the records, so that
+// opening needs no sort of names.
+func (st *state) labelled(kind byte) func(uint32) {
+	return func(n uint32) { st.dirty.record(kind, n) }
+}
 
-func (st *state) groupLabelled(g uint32) { st.dirty.groups.Add(g / recordPageSize) }
+// enter stores a record and puts what it is of into its register.
+func (st *state) enter(kind byte, n uint32, c card, rec string) (known bool) {
+	_, known = st.register(kind).enter(st.own, n, c, st.labelled(kind))
+	st.fresh.of(kind).Set(st.own, n, rec)
+	st.dirty.record(kind, n)
+	return known
+}
+
+// leave is the reverse of enter. It returns the card of what is gone.
+func (st *state) leave(kind byte, n uint32) (c card, known bool) {
+	if c, known = st.register(kind).leave(st.own, n, st.labelled(kind)); known {
+		st.fresh.of(kind).Set(st.own, n, gone)
+		st.dirty.record(kind, n)
+	}
+	return c, known
+}
 
 // settle brings the nesting's closure up to date. It fails with ErrLimit.
 func (st *state) settle() error {
@@ -168,6 +248,8 @@ func (st *state) apply(o *op) error {
 		o.ids = st.relink(o.num, o.ids, st.link)
 	case opUnnest:
 		o.ids = st.relink(o.num, o.ids, st.unlink)
+	default:
+		return st.applyMore(o)
 	}
 	return nil
 }
@@ -249,7 +331,7 @@ func (st *state) putDirectory(o *op) error {
 		st.dirs[i] = e
 	} else {
 		st.dirs = slices.Insert(st.dirs, i, e)
-		st.create(st.own, set, false)
+		st.create(st.own, set, 0)
 		st.dirty.sets.Add(set)
 		st.nextSet = max(st.nextSet, set+1)
 	}
@@ -276,9 +358,7 @@ func (st *state) putUser(o *op) error {
 	if d == nil {
 		return fmt.Errorf("user %d in no directory: %w", o.num, errMalformed)
 	}
-	_, known := st.users.enter(st.own, o.num, c, st.userLabelled)
-	st.fresh.users.Set(st.own, o.num, o.rec)
-	st.dirty.users.Add(o.num / recordPageSize)
+	known := st.enter(keyUsers, o.num, c, o.rec)
 	one := []uint32{o.num}
 	if !known {
 		st.toggle(setAll, one, true)
@@ -300,12 +380,10 @@ func (st *state) toggle(set uint32, users []uint32, in bool) {
 }
 
 func (st *state) deleteUser(o *op) {
-	c, known := st.users.leave(st.own, o.num, st.userLabelled)
+	c, known := st.leave(keyUsers, o.num)
 	if !known {
 		return
 	}
-	st.fresh.users.Set(st.own, o.num, gone)
-	st.dirty.users.Add(o.num / recordPageSize)
 	one := []uint32{o.num}
 	st.toggle(setActive, one, false)
 	st.toggle(setAll, one, false)
@@ -320,23 +398,18 @@ func (st *state) putGroup(o *op) error {
 		return err
 	}
 	if !st.exists(o.num) {
-		st.create(st.own, o.num, true)
+		st.create(st.own, o.num, slotListed|slotGroup)
 		st.dirty.sets.Add(o.num)
 		st.nextSet = max(st.nextSet, o.num+1)
 	}
 	st.maxGroup = max(st.maxGroup, c.id)
-	st.groups.enter(st.own, o.num, c, st.groupLabelled)
-	st.fresh.groups.Set(st.own, o.num, o.rec)
-	st.dirty.groups.Add(o.num / recordPageSize)
+	st.enter(keyGroups, o.num, c, o.rec)
 	return nil
 }
 
 func (st *state) deleteGroup(o *op) {
-	if _, known := st.groups.leave(st.own, o.num, st.groupLabelled); !known {
-		return
+	if _, known := st.leave(keyGroups, o.num); known {
+		st.destroy(st.own, o.num)
+		st.dirty.sets.Add(o.num)
 	}
-	st.destroy(st.own, o.num)
-	st.dirty.sets.Add(o.num)
-	st.fresh.groups.Set(st.own, o.num, gone)
-	st.dirty.groups.Add(o.num / recordPageSize)
 }

@@ -112,7 +112,7 @@ func (tx *Txn) User(id UserID) (User, error) {
 	if err := tx.ready(); err != nil {
 		return User{}, err
 	}
-	rec, err := tx.st.userRecord(tx.e.store, uint32(id))
+	rec, err := tx.st.record(tx.e.store, keyUsers, uint32(id))
 	if err != nil {
 		return User{}, fmt.Errorf("%v: %w", id, err)
 	}
@@ -128,7 +128,7 @@ func (tx *Txn) Group(id GroupID) (Group, error) {
 	if err := tx.ready(); err != nil {
 		return Group{}, err
 	}
-	rec, err := tx.st.groupRecord(tx.e.store, uint32(id))
+	rec, err := tx.st.record(tx.e.store, keyGroups, uint32(id))
 	if err != nil {
 		return Group{}, fmt.Errorf("%v: %w", id, err)
 	}
@@ -139,26 +139,28 @@ func (tx *Txn) Group(id GroupID) (Group, error) {
 	return g, nil
 }
 
-// userRecord returns the encoded record of a user, or ErrNotFound.
-func (st *state) userRecord(s *store.Store, n uint32) (string, error) {
-	if !st.contains(n, setAll) {
+// record returns an encoded record of what is stored under keys of a kind, or
+// ErrNotFound.
+func (st *state) record(s *store.Store, kind byte, n uint32) (string, error) {
+	if !st.register(kind).has(n) {
 		return "", ErrNotFound
 	}
-	if rec := firstOf(st.fresh.users.Get(n), st.aged.users.Get(n)); rec != "" {
+	if rec := firstOf(st.fresh.of(kind).Get(n), st.aged.of(kind).Get(n)); rec != "" {
 		return rec, nil
 	}
-	return foldedRecord(s, st.base, keyUsers, n)
+	return foldedRecord(s, st.base, pageKey(kind, n/recordPageSize), n)
 }
 
-// groupRecord returns the encoded record of a group, or ErrNotFound.
-func (st *state) groupRecord(s *store.Store, n uint32) (string, error) {
-	if _, ok := st.groups.get(n); !ok {
+// membershipRecord returns the encoded record of a membership of an
+// organisation, or ErrNotFound.
+func (st *state) membershipRecord(s *store.Store, org, u uint32) (string, error) {
+	if !st.contains(u, org) {
 		return "", ErrNotFound
 	}
-	if rec := firstOf(st.fresh.groups.Get(n), st.aged.groups.Get(n)); rec != "" {
+	if rec := firstOf(st.fresh.memberships.get(org, u), st.aged.memberships.get(org, u)); rec != "" {
 		return rec, nil
 	}
-	return foldedRecord(s, st.base, keyGroups, n)
+	return foldedRecord(s, st.base, pageOf{org, u / recordPageSize}.key(), u)
 }
 
 func firstOf(a, b string) string {
@@ -170,8 +172,8 @@ func firstOf(a, b string) string {
 
 // foldedRecord reads a record from Badger as of a fold. The caller knows that it
 // exists, so its absence is damage.
-func foldedRecord(s *store.Store, base uint64, kind byte, n uint32) (rec string, err error) {
-	err = s.Get(base, pageKey(kind, n/recordPageSize), func(value []byte) error {
+func foldedRecord(s *store.Store, base uint64, key []byte, n uint32) (rec string, err error) {
+	err = s.Get(base, key, func(value []byte) error {
 		return eachRecord(string(value), func(k, _ uint32, r string) error {
 			if k == n%recordPageSize {
 				rec = r
@@ -183,7 +185,7 @@ func foldedRecord(s *store.Store, base uint64, kind byte, n uint32) (rec string,
 		return "", err
 	}
 	if rec == "" {
-		return "", &CorruptError{Path: "state", What: fmt.Sprintf("record %c%d is missing at revision %d", kind, n, base)}
+		return "", &CorruptError{Path: "state", What: fmt.Sprintf("record %d of key %x is missing at revision %d", n, key, base)}
 	}
 	return rec, nil
 }
@@ -375,7 +377,7 @@ func (m *matches) refuse(what, ref string, full func(*card) (string, matches)) e
 // Check reports whether user is a member of group, directly or through nested
 // groups. It is false when either does not exist.
 func (tx *Txn) Check(user UserID, group GroupID) bool {
-	return tx.ready() == nil && tx.st.isGroup(group) && tx.st.check(uint32(user), uint32(group))
+	return tx.ready() == nil && tx.st.checkGroup(uint32(user), uint32(group))
 }
 
 // CheckDirect is Check without nested groups.
@@ -385,7 +387,7 @@ func (tx *Txn) CheckDirect(user UserID, group GroupID) bool {
 
 func (st *state) isGroup(g GroupID) bool {
 	s := st.sets.At(uint32(g))
-	return s != nil && s.flags&slotListed != 0
+	return s != nil && s.flags&slotGroup != 0
 }
 
 // Members returns the effective members of a group: direct ones, and those of
@@ -461,7 +463,7 @@ func (tx *Txn) Subgroups(g GroupID) ([]GroupID, error) {
 // Parents returns the groups that a group is nested in directly, by name, or
 // ErrNotFound.
 func (tx *Txn) Parents(g GroupID) ([]GroupID, error) {
-	return tx.linked(g, func(n *node) []uint32 { return n.parents })
+	return tx.linked(g, func(n *node) []uint32 { return tx.st.justGroups(slices.Clone(n.parents)) })
 }
 
 func (tx *Txn) linked(g GroupID, side func(*node) []uint32) ([]GroupID, error) {
@@ -494,13 +496,13 @@ func (st *state) asGroups(sets []uint32) []GroupID {
 // Groups returns the groups that a user is an effective member of, by name, or
 // ErrNotFound.
 func (tx *Txn) Groups(u UserID) ([]GroupID, error) {
-	return tx.groupsOf(u, func(st *state) []uint32 { return st.appendEffective(nil, uint32(u)) })
+	return tx.groupsOf(u, func(st *state) []uint32 { return st.justGroups(st.appendEffective(nil, uint32(u))) })
 }
 
 // DirectGroups returns the groups that a user is a direct member of, by name,
 // or ErrNotFound.
 func (tx *Txn) DirectGroups(u UserID) ([]GroupID, error) {
-	return tx.groupsOf(u, func(st *state) []uint32 { return idlist.Decode(nil, st.setsOf(uint32(u))) })
+	return tx.groupsOf(u, func(st *state) []uint32 { return st.justGroups(idlist.Decode(nil, st.setsOf(uint32(u)))) })
 }
 
 func (tx *Txn) groupsOf(u UserID, of func(*state) []uint32) ([]GroupID, error) {
@@ -522,7 +524,7 @@ func (tx *Txn) AppendGroups(dst []GroupID, u UserID) []GroupID {
 		return dst
 	}
 	var buf [64]uint32
-	for _, s := range tx.st.appendEffective(buf[:0], uint32(u)) {
+	for _, s := range tx.st.justGroups(tx.st.appendEffective(buf[:0], uint32(u))) {
 		dst = append(dst, GroupID(s))
 	}
 	return dst

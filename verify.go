@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/rosterdb/roster/internal/idlist"
 )
@@ -19,7 +20,12 @@ type Stats struct {
 	Groups       int
 	Memberships  int // direct, of users
 	Nestings     int // direct, of groups in groups
-	NestingPairs int // (group, group above it at any depth)
+	NestingPairs int // (group, group that it is nested in or administers, at any depth)
+
+	Organizations  int
+	Roles          int
+	OrgMemberships int
+	Administrators int // of groups: users, and groups whose members administer
 
 	JournalBytes int64 // log since the last fold
 	DiskBytes    int64 // all files
@@ -34,16 +40,29 @@ func (e *Engine) Stats() Stats {
 		Revision: st.rev, Folded: Revision(e.store.Applied()), Oldest: Revision(e.store.Oldest()),
 		Directories: len(st.dirs), Users: st.len(setAll), ActiveUsers: st.len(setActive),
 		Groups: st.groups.len(), NestingPairs: st.nest.pairs,
+		Organizations: st.orgs.len(), Roles: st.roles.len(),
 		JournalBytes: e.store.JournalBytes(), DiskBytes: disk.JournalBytes + disk.TableBytes,
 	}
 	for _, s := range st.sets.All() {
-		if s.flags&slotListed != 0 {
+		if s.flags&slotGroup != 0 {
 			out.Memberships += int(s.n)
 		}
 	}
-	for _, n := range st.nest.nodes.All() {
-		if *n != nil {
+	for org := range st.orgs.all() {
+		out.OrgMemberships += st.len(org)
+	}
+	for set, n := range st.nest.nodes.All() {
+		switch {
+		case *n == nil:
+		case st.adminOf.Get(set).group != 0:
+			out.Administrators += len((*n).children)
+		default:
 			out.Nestings += len((*n).children)
+		}
+	}
+	for set, g := range st.adminOf.All() {
+		if g.group != 0 {
+			out.Administrators += st.len(set)
 		}
 	}
 	return out
@@ -108,24 +127,34 @@ func (st *state) consistent(e *Engine) error {
 				wrong("user %d is in set %d, which the user does not list", u, set)
 			}
 		}
-		if _, err := st.groupRecord(e.store, set); err != nil {
-			wrong("group %d: %v", set, err)
-		}
 	}
 	all := st.direct(setAll)
 	for u := range all.all() {
 		for range idlist.All(st.setsOf(u)) {
 			backward++
 		}
-		if _, err := st.userRecord(e.store, u); err != nil {
-			wrong("user %d: %v", u, err)
-		}
 	}
 	if forward != backward {
 		wrong("%d memberships by set, %d by user", forward, backward)
 	}
-	if err := errors.Join(st.users.byName.check(&st.users.roll), st.groups.byName.check(&st.groups.roll)); err != nil {
-		wrong("%v", err)
+	for _, kind := range paged {
+		reg := st.register(kind)
+		if err := reg.byName.check(&reg.roll); err != nil {
+			wrong("%v", err)
+		}
+		for n := range reg.all() {
+			if _, err := st.record(e.store, kind, n); err != nil {
+				wrong("record %c%d: %v", kind, n, err)
+			}
+		}
+	}
+	for org := range st.orgs.all() {
+		members := st.direct(org)
+		for u := range members.all() {
+			if err := st.checkMembership(e, org, u); err != nil {
+				wrong("user %d in organisation %d: %v", u, org, err)
+			}
+		}
 	}
 	for set, n := range st.nest.nodes.All() {
 		if *n != nil && !st.aboveIsRight(set) {
@@ -133,6 +162,34 @@ func (st *state) consistent(e *Engine) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkMembership holds what the index knows of a membership to its record.
+func (st *state) checkMembership(e *Engine, org, u uint32) error {
+	rec, err := st.membershipRecord(e.store, org, u)
+	if err != nil {
+		return err
+	}
+	m, err := factsOf(org, rec)
+	if err != nil {
+		return err
+	}
+	listed := false
+	for j := range st.joined(u).all() {
+		listed = listed || j.org == org && j.since.Equal(m.since.since)
+	}
+	switch {
+	case !listed || m.standard != (st.joined(u).standard() == org):
+		return fmt.Errorf("the list of the user's organisations does not tell: %w", ErrCorrupt)
+	case m.owner != st.contains(u, ownersOf(org)):
+		return fmt.Errorf("an owner, or not: %w", ErrCorrupt)
+	}
+	for role := range idlist.All(st.rolesOf.Get(org)) {
+		if st.contains(u, role) != slices.Contains(m.roles, role) {
+			return fmt.Errorf("role %d, or not: %w", role, ErrCorrupt)
+		}
+	}
+	return nil
 }
 
 // aboveIsRight computes what lies above a set once more, by walking.
@@ -172,20 +229,28 @@ func (st *state) same(other *state) error {
 		if !equalIDs(a.children, b.children) || !equalIDs(a.above, b.above) {
 			differ("nesting of set %d", set)
 		}
-		if ca, _ := st.groups.get(set); ca != cardIn(&other.groups.roll, set) {
-			differ("name of group %d", set)
+		for _, kind := range []byte{keyGroups, keyOrganizations, keyRoles} {
+			if cardIn(st, kind, set) != cardIn(other, kind, set) {
+				differ("name of %c%d", kind, set)
+			}
+		}
+		if st.adminSet.Get(set) != other.adminSet.Get(set) || st.adminOf.Get(set) != other.adminOf.Get(set) {
+			differ("administrators of group %d", set)
 		}
 	}
 	for u := range max(st.nextUser, other.nextUser) {
-		if ca, _ := st.users.get(u); ca != cardIn(&other.users.roll, u) {
+		if cardIn(st, keyUsers, u) != cardIn(other, keyUsers, u) {
 			differ("name of user %d", u)
+		}
+		if st.joined(u) != other.joined(u) {
+			differ("organisations of user %d", u)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func cardIn(r *roll, n uint32) card {
-	c, _ := r.get(n)
+func cardIn(st *state, kind byte, n uint32) card {
+	c, _ := st.register(kind).get(n)
 	return c
 }
 

@@ -114,6 +114,16 @@ func All(l string) iter.Seq[uint32] {
 	}
 }
 
+// Len returns how many ids a list holds.
+func Len(l string) (n int) {
+	for i := range len(l) {
+		if l[i] < 0x80 { // the last byte of an id
+			n++
+		}
+	}
+	return n
+}
+
 // Contains reports whether x is in l. It costs about a nanosecond a number.
 func Contains(l string, x uint32) bool {
 	var id uint32

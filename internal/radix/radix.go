@@ -49,6 +49,9 @@ type Tree[T any] struct {
 	depth uint8          // number of branch levels above the leaves
 }
 
+// IsEmpty reports whether nothing was ever written to the tree.
+func (t *Tree[T]) IsEmpty() bool { return t.root == nil }
+
 // covers reports whether index i lies below the present root.
 func (t *Tree[T]) covers(i uint32) bool {
 	shift := bits * (uint(t.depth) + 1)
