@@ -61,21 +61,21 @@ func (r *recent) noteMembers(set uint32, users []uint32) {
 
 func (r *recent) noteShape(parent uint32) { r.note(change{parent, anyUser}) }
 
-// since appends to users everyone whose membership in set or in a set nested in
-// it changed after seq. It returns false when that cannot be told: too long
+// since appends to users everyone whose membership in a set, or in one nested in
+// it unless only direct members count, changed after seq. It returns false when that cannot be told: too long
 // ago, or the nesting itself changed.
 //
 // Whether a set is nested in the one asked about is read from the newest
 // nesting. A change of a set that has been taken out from below since is then
 // passed over, but the link that took it out is itself a change of a set that
 // still lies below, or that a still nearer link took out, and so is not.
-func (x *index) since(set uint32, seq uint64, users []uint32) ([]uint32, bool) {
+func (x *index) since(key cacheKey, seq uint64, users []uint32) ([]uint32, bool) {
 	if x.seq-seq > recentBlock*(recentBlocks-1) {
 		return nil, false
 	}
 	for ; seq < x.seq; seq++ {
 		c := x.blocks[seq/recentBlock%recentBlocks][seq%recentBlock]
-		if c.set != set && !x.nest.within(c.set, set) {
+		if c.set != key.set && (key.direct || !x.nest.within(c.set, key.set)) {
 			continue
 		}
 		if c.user == anyUser {
@@ -143,18 +143,25 @@ func (a numbers) compact() numbers {
 	return a
 }
 
-// effectiveCache keeps effective sets that somebody asked for, up to a budget
-// of bytes, the least recently used going first. It is safe for concurrent use.
+// effectiveCache keeps sets that somebody asked for, with their first users by
+// name, up to a budget of bytes, the least recently used going first. It is safe
+// for concurrent use.
 type effectiveCache struct {
 	mu    sync.Mutex
 	max   int64
 	bytes int64
-	byID  map[uint32]*list.Element // of *cached
-	used  list.List                // front: most recently used
+	byKey map[cacheKey]*list.Element // of *cached
+	used  list.List                  // front: most recently used
+}
+
+// cacheKey names a set, with what is nested in it or without.
+type cacheKey struct {
+	set    uint32
+	direct bool
 }
 
 type cached struct {
-	set   uint32
+	cacheKey
 	seq   uint64
 	bytes int64
 	numbers
@@ -162,32 +169,57 @@ type cached struct {
 
 func (c *effectiveCache) init(max int64) {
 	c.max = max
-	c.byID = map[uint32]*list.Element{}
+	c.byKey = map[cacheKey]*list.Element{}
 }
 
-// get returns the effective members of set as of x.
-func (c *effectiveCache) get(x *index, set uint32) numbers {
-	if len(x.nest.at(set).children) == 0 {
+// keepAbove is the size of the direct sets that are kept: the first users of a
+// smaller one are found as quickly as the cache is asked.
+const keepAbove = 64
+
+// get returns the effective members of a set, or the direct ones, as of x and
+// with the order of names there.
+func (c *effectiveCache) get(x *index, names *order, set uint32, direct bool) numbers {
+	direct = direct || len(x.nest.at(set).children) == 0
+	if direct && x.len(set) <= keepAbove {
 		return x.direct(set)
 	}
-	old, found := c.find(set)
-	switch {
-	case found && old.seq == x.seq:
+	key := cacheKey{set, direct}
+	old, found := c.find(key)
+	if found && old.seq == x.seq {
 		return old.numbers
-	case found && old.seq < x.seq:
-		if touched, ok := x.since(set, old.seq, nil); ok {
-			return c.put(x, set, x.patch(old.numbers, set, touched))
+	}
+	if found && old.seq < x.seq {
+		if touched, ok := x.since(key, old.seq, nil); ok {
+			next := old.numbers
+			if len(touched) > 0 {
+				next = x.patch(old.numbers, key, touched)
+				next.first = old.first.without(names, touched)
+			}
+			return c.put(x, key, next)
 		}
 	}
-	return c.put(x, set, x.union(set))
+	all := x.made(key)
+	all.first = new(firstPage)
+	return c.put(x, key, all)
 }
 
-// patch returns old, the effective members of set some changes ago, with the
-// membership of the touched users decided anew.
-func (x *index) patch(old numbers, set uint32, touched []uint32) numbers {
+// made returns the set of a key.
+func (x *index) made(key cacheKey) numbers {
+	if key.direct {
+		return x.direct(key.set)
+	}
+	return x.union(key.set)
+}
+
+// patch returns old, the set of a key some changes ago, with the membership of
+// the touched users decided anew.
+func (x *index) patch(old numbers, key cacheKey, touched []uint32) numbers {
+	if key.direct {
+		return x.direct(key.set)
+	}
 	var in, out []uint32
 	for _, u := range touched {
-		if x.check(u, set) {
+		if x.check(u, key.set) {
 			in = append(in, u)
 		} else {
 			out = append(out, u)
@@ -196,10 +228,10 @@ func (x *index) patch(old numbers, set uint32, touched []uint32) numbers {
 	return old.or(listOf(in)).andNot(listOf(out))
 }
 
-func (c *effectiveCache) find(set uint32) (cached, bool) {
+func (c *effectiveCache) find(key cacheKey) (cached, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.byID[set]
+	e := c.byKey[key]
 	if e == nil {
 		return cached{}, false
 	}
@@ -209,29 +241,35 @@ func (c *effectiveCache) find(set uint32) (cached, bool) {
 
 // put stores what was computed as of x, unless the cache already has it as of a
 // later change, and returns it.
-func (c *effectiveCache) put(x *index, set uint32, a numbers) numbers {
+func (c *effectiveCache) put(x *index, key cacheKey, a numbers) numbers {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.byID[set]
+	e := c.byKey[key]
 	if e == nil {
-		e = c.used.PushFront(&cached{set: set})
-		c.byID[set] = e
+		e = c.used.PushFront(&cached{cacheKey: key})
+		c.byKey[key] = e
 	}
 	v := e.Value.(*cached)
 	if v.seq > x.seq {
 		return a
 	}
-	size := a.bytes()
+	size := int64(keptBytes)
+	if !key.direct {
+		size += a.bytes()
+	}
 	c.bytes += size - v.bytes
-	*v = cached{set: set, seq: x.seq, bytes: size, numbers: a}
+	*v = cached{cacheKey: key, seq: x.seq, bytes: size, numbers: a}
 	for c.bytes > c.max && c.used.Len() > 0 {
 		last := c.used.Back()
 		v := c.used.Remove(last).(*cached)
-		delete(c.byID, v.set)
+		delete(c.byKey, v.cacheKey)
 		c.bytes -= v.bytes
 	}
 	return a
 }
+
+// keptBytes is about what the cache takes for a set beside its numbers.
+const keptBytes = 4*pageLength + 512
 
 // bytes estimates the memory of a, shards that other sets share included.
 func (a *numbers) bytes() int64 {

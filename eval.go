@@ -31,7 +31,7 @@ func (tx *Txn) eval(st *state, x *exprNode) (numbers, error) {
 		case err != nil:
 			return numbers{}, err
 		case x.kind == exprDirect:
-			return st.direct(g), nil
+			return tx.e.cache.get(&st.index, &st.users.byName, g, true), nil
 		case x.kind == exprAdmins:
 			return st.admins(tx.e, g), nil
 		}

@@ -23,6 +23,7 @@ type index struct {
 	nest  nesting
 	recent
 
+	ours             // of a snapshot nil
 	forwardOnly bool // pages are not kept: nobody will read this index
 }
 
@@ -188,11 +189,11 @@ func (x *index) appendEffective(dst []uint32, u uint32) []uint32 {
 func (x *index) add(own *radix.Owner, set uint32, users []uint32) []uint32 {
 	s := x.sets.Ref(own, set)
 	if s.flags&slotLarge != 0 {
-		users = addShards(own, &s.big, users)
+		users = addShards(own, x.ours, &s.big, users)
 	} else {
 		users = s.addList(users)
 		if s.n+uint32(len(users)) > listMax {
-			s.big = makeShards(own, idlist.Decode(nil, s.list))
+			s.big = makeShards(own, x.ours, idlist.Decode(nil, s.list))
 			s.list, s.flags = "", s.flags|slotLarge
 		}
 	}
@@ -206,7 +207,7 @@ func (x *index) add(own *radix.Owner, set uint32, users []uint32) []uint32 {
 func (x *index) remove(own *radix.Owner, set uint32, users []uint32) []uint32 {
 	s := x.sets.Ref(own, set)
 	if s.flags&slotLarge != 0 {
-		users = removeShards(own, &s.big, users)
+		users = removeShards(own, x.ours, &s.big, users)
 		if s.n-uint32(len(users)) < listMin {
 			s.list = idlist.Make(appendShards(nil, &s.big))
 			s.big, s.flags = shards{}, s.flags&^slotLarge
@@ -268,9 +269,29 @@ func (s *slot) removeList(users []uint32) []uint32 {
 	return gone
 }
 
-// addShards adds users to t, cloning each touched bitmap once, and returns
-// those that were not there.
-func addShards(own *radix.Owner, t *shards, users []uint32) []uint32 {
+// ours are the bitmaps that a writer has made since it last gave a snapshot away:
+// nobody else has seen them, so it may edit them in place. Creating a thousand
+// users between two snapshots then clones the last shard of all users once.
+type ours map[*roaring.Bitmap]struct{}
+
+// editable returns a bitmap that may be edited in place of old, which may be nil.
+func (o ours) editable(old *roaring.Bitmap) *roaring.Bitmap {
+	if _, mine := o[old]; mine {
+		return old
+	}
+	b := roaring.New()
+	if old != nil {
+		b = old.Clone()
+	}
+	if o != nil {
+		o[b] = struct{}{}
+	}
+	return b
+}
+
+// addShards adds users to t and returns those that were not there. Each touched
+// bitmap is cloned once, unless it is one of ours, which may be nil.
+func addShards(own *radix.Owner, mine ours, t *shards, users []uint32) []uint32 {
 	var fresh []uint32
 	for hi, part := range byShard(users) {
 		old := t.Get(hi)
@@ -285,48 +306,46 @@ func addShards(own *radix.Owner, t *shards, users []uint32) []uint32 {
 		if len(fresh) == first {
 			continue
 		}
-		b := roaring.New()
-		if old != nil {
-			b = old.Clone()
-		}
+		b := mine.editable(old)
 		b.AddMany(low)
 		t.Set(own, hi, b)
 	}
 	return fresh
 }
 
-// removeShards takes users out of t and returns those that were there.
-func removeShards(own *radix.Owner, t *shards, users []uint32) []uint32 {
+// removeShards takes users out of t and returns those that were there; see
+// addShards.
+func removeShards(own *radix.Owner, mine ours, t *shards, users []uint32) []uint32 {
 	var gone []uint32
 	for hi, part := range byShard(users) {
 		old := t.Get(hi)
 		if old == nil {
 			continue
 		}
-		var b *roaring.Bitmap
+		first := len(gone)
 		for _, u := range part {
-			if !old.Contains(u & 0xffff) {
-				continue
+			if old.Contains(u & 0xffff) {
+				gone = append(gone, u)
 			}
-			if b == nil {
-				b = old.Clone()
-			}
+		}
+		if len(gone) == first {
+			continue
+		}
+		b := mine.editable(old)
+		for _, u := range gone[first:] {
 			b.Remove(u & 0xffff)
-			gone = append(gone, u)
 		}
-		if b != nil {
-			if b.IsEmpty() {
-				b = nil
-			}
-			t.Set(own, hi, b)
+		if b.IsEmpty() {
+			b = nil
 		}
+		t.Set(own, hi, b)
 	}
 	return gone
 }
 
 // makeShards builds shards of ascending users.
-func makeShards(own *radix.Owner, users []uint32) (t shards) {
-	addShards(own, &t, users)
+func makeShards(own *radix.Owner, mine ours, users []uint32) (t shards) {
+	addShards(own, mine, &t, users)
 	return t
 }
 

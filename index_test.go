@@ -69,6 +69,7 @@ func TestIndexAgainstMaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var x index
 		own := new(radix.Owner)
+		x.ours = ours{}
 		for s := range uint32(testSets) {
 			x.create(own, s, slotListed)
 		}
@@ -130,11 +131,13 @@ func TestIndexAgainstMaps(t *testing.T) {
 				}
 				old = append(old, kept{x, m.clone()})
 				own = new(radix.Owner)
+				x.ours = ours{}
 			case "look":
 				if err := x.nest.settle(own, noLimit); err != nil {
 					t.Fatal(err)
 				}
 				own = new(radix.Owner) // what is looked at is shared
+				x.ours = ours{}
 				compareIndex(t, &x, m, &cache, set)
 			}
 		}
@@ -159,7 +162,7 @@ func compareIndex(t *rapid.T, x *index, m *naive, cache *effectiveCache, set uin
 		t.Fatalf("set %d holds %d users, want %d", set, direct.n, len(want))
 	}
 	effective := m.effective(set)
-	got := cache.get(x, set)
+	got := cache.get(x, &order{}, set, false)
 	if ids := slices.Collect(got.all()); !slices.Equal(ids, effective) || got.n != len(effective) {
 		t.Fatalf("set %d has %d (%d) effective users, want %d", set, len(ids), got.n, len(effective))
 	}
@@ -211,7 +214,7 @@ func TestNumbersAlgebra(t *testing.T) {
 			}
 			list := slices.Sorted(maps.Keys(in))
 			if rapid.Bool().Draw(t, name+" large") {
-				return numbers{big: makeShards(new(radix.Owner), list), large: true, n: len(list)}, in
+				return numbers{big: makeShards(new(radix.Owner), nil, list), large: true, n: len(list)}, in
 			}
 			return listOf(list), in
 		}

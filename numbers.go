@@ -17,10 +17,11 @@ type numbers struct {
 	big   shards
 	large bool
 	n     int
+	first *firstPage // of a set that the engine keeps; else nil
 }
 
-// direct returns the direct members of a set. The caller makes sure that the
-// index will not edit the set's shards in place afterwards.
+// direct returns the direct members of a set: of a snapshot for good, of the head
+// until the next change.
 func (x *index) direct(set uint32) numbers {
 	s := x.sets.At(set)
 	switch {
@@ -121,7 +122,7 @@ func (a numbers) andNot(b numbers) numbers {
 		return filter(a.list, &b, false)
 	case !b.large:
 		t := a.big
-		gone := removeShards(new(radix.Owner), &t, b.list)
+		gone := removeShards(new(radix.Owner), nil, &t, b.list)
 		return numbers{big: t, large: true, n: a.n - len(gone)}
 	}
 	return combine(a.big, b.big, func(x, y *roaring.Bitmap) *roaring.Bitmap {
@@ -155,14 +156,14 @@ func (a numbers) or(b numbers) numbers {
 		})
 	case a.large:
 		t := a.big
-		fresh := addShards(new(radix.Owner), &t, b.list)
+		fresh := addShards(new(radix.Owner), nil, &t, b.list)
 		return numbers{big: t, large: true, n: a.n + len(fresh)}
 	}
 	union := merge(slices.Grow(slices.Clone(a.list), len(b.list)), minus(b.list, a.list))
 	if len(union) <= listMax {
 		return listOf(union)
 	}
-	return numbers{big: makeShards(new(radix.Owner), union), large: true, n: len(union)}
+	return numbers{big: makeShards(new(radix.Owner), nil, union), large: true, n: len(union)}
 }
 
 // combine applies op shard by shard. Shards that op returns unchanged are

@@ -29,6 +29,8 @@ type order struct {
 	blocks []*block           // none is empty
 	own    *radix.Owner       // who may change blocks in place
 	n      int
+
+	version uint64 // another one whenever the sequence is another
 }
 
 // A block is a row of chunks. Those are replaced on every change, never edited.
@@ -111,6 +113,24 @@ func (o *order) walk(p place) iter.Seq[uint32] {
 	}
 }
 
+// walkBits yields the users from p on whose bits are set in words, which has room
+// for all.
+func (o *order) walkBits(p place, words []uint64) iter.Seq[uint32] {
+	blocks := o.blocks
+	return func(yield func(uint32) bool) {
+		for ; p.block < len(blocks); p = (place{block: p.block + 1}) {
+			for _, chunk := range blocks[p.block].chunks[p.chunk:] {
+				for _, n := range chunk[p.i:] {
+					if words[n>>6]>>(n&63)&1 != 0 && !yield(n) {
+						return
+					}
+				}
+				p.i = 0
+			}
+		}
+	}
+}
+
 // rank returns how many users come before p.
 func (o *order) rank(p place) int {
 	n := p.i
@@ -173,6 +193,7 @@ func (o *order) insert(own *radix.Owner, r *roll, users []uint32, relabelled fun
 	}
 	sortByName(r, fresh)
 	fresh = slices.Compact(fresh)
+	o.version++
 	for len(fresh) > 0 {
 		c, _ := r.get(fresh[0])
 		p := o.seek(r, c.key(), c.dir)
@@ -198,6 +219,7 @@ func (o *order) remove(own *radix.Owner, n uint32) bool {
 	p := o.after(label - 1)
 	o.labels.Set(own, n, 0)
 	o.n--
+	o.version++
 	b := o.edit(own, p.block)
 	b.n--
 	chunk := b.chunks[p.chunk]

@@ -133,7 +133,7 @@ func (tx *Txn) DeleteOrganization(id string) error {
 		return err
 	}
 	members := tx.st.direct(num)
-	for u := range members.all() {
+	for _, u := range members.appendTo(nil) {
 		if err := tx.endMembership(num, u, true); err != nil {
 			return err
 		}
@@ -343,7 +343,7 @@ func (tx *Txn) DeleteRole(organization, id string) error {
 	c, _ := tx.st.roles.get(num)
 	org, name := c.dir, strings.Clone(c.name)
 	holders := tx.st.direct(num)
-	for u := range holders.all() {
+	for _, u := range holders.appendTo(nil) {
 		m, rec, err := tx.membershipRecord(org, u)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Set is a set of users as of one revision: an immutable value that may be
@@ -130,46 +131,84 @@ func (s Set) CursorAfter(u UserID) Cursor {
 	return cursorOf(c.fold(), c.dir)
 }
 
-// How the first users of a set by name are found depends on how many users
-// there are for each member. The limits are where one way overtakes the next
-// for a page of 100 of a million users.
+// byName yields the users from a place on. The first ones of a set that the
+// engine keeps are looked for once.
+func (s Set) byName(from place) iter.Seq[uint32] {
+	if from == (place{}) && s.first != nil {
+		return s.fromFirst()
+	}
+	return s.seek(from)
+}
+
+// How the first users of a set by name are found depends on how many of all
+// users it holds. Of 1 in k, the walk along the names passes k for each that it
+// finds, so that its cost falls with the number of members, where preparing
+// rises with it: the ways are equally good at some members times members for
+// each user. The factors are where they are for a page of 100 of a million.
 const (
-	sparse = 256 // above: put the members' labels into a heap
-	thin   = 16  // above: walk along the names with a bit array of the set, a cheap step
-	// below: walk along the names and ask the set itself, a dearer step but nothing to prepare
+	heapBelow = 8    // members² for each user: put the members' labels into a heap
+	bitsBelow = 1200 // likewise: walk along the names with a bit array of the set
+	// above: walk along the names and ask the set itself, a dearer step but nothing to prepare
 )
 
-func (s Set) byName(from place) iter.Seq[uint32] {
+func (s Set) seek(from place) iter.Seq[uint32] {
 	names := &s.st.users.byName
-	if s.n <= 16 || s.n*sparse < names.len() {
+	square, users := uint64(s.n)*uint64(s.n), uint64(names.len())
+	switch {
+	case s.n <= 16 || square < heapBelow*users:
 		return s.byLabel(from)
-	}
-	holds := s.contains
-	if s.n*thin < names.len() {
-		holds = s.bitArray()
+	case square < bitsBelow*users:
+		return s.byBits(from)
 	}
 	return func(yield func(uint32) bool) {
 		for u := range names.walk(from) {
-			if holds(u) && !yield(u) {
+			if s.contains(u) && !yield(u) {
 				return
 			}
 		}
 	}
 }
 
-// bitArray returns contains by way of one bit for each number.
-func (a *numbers) bitArray() func(uint32) bool {
-	var words []uint64
-	for u := range a.all() {
-		if w := int(u >> 6); w >= len(words) {
-			words = append(words, make([]uint64, w+1-len(words)+len(words)/4)...)
+// byBits walks along the names with one bit for each user at hand.
+func (s Set) byBits(from place) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		words := s.fillBits(int(s.st.nextUser>>16+1) << 10)
+		defer bitArrays.Put(words)
+		for u := range s.st.users.byName.walkBits(from, *words) {
+			if !yield(u) {
+				return
+			}
 		}
-		words[u>>6] |= 1 << (u & 63)
 	}
-	return func(u uint32) bool {
-		w := int(u >> 6)
-		return w < len(words) && words[w]>>(u&63)&1 != 0
+}
+
+// bitArrays keeps the bit arrays that walks have done with.
+var bitArrays = sync.Pool{New: func() any { return new([]uint64) }}
+
+// fillBits returns n words in which the bits of the set's numbers are set. Those
+// that do not fit, of users newer than who asks, are left out.
+func (a *numbers) fillBits(n int) *[]uint64 {
+	words := bitArrays.Get().(*[]uint64)
+	if cap(*words) < n {
+		*words = make([]uint64, n)
+	} else {
+		*words = (*words)[:n]
+		clear(*words)
 	}
+	if !a.large {
+		for _, u := range a.list {
+			if int(u>>6) < n {
+				(*words)[u>>6] |= 1 << (u & 63)
+			}
+		}
+		return words
+	}
+	for hi, b := range a.big.All() {
+		if *b != nil && int(hi+1)<<10 <= n {
+			(*b).WriteDenseTo((*words)[hi<<10 : (hi+1)<<10])
+		}
+	}
+	return words
 }
 
 // byLabel puts the members' labels into a heap: the first few cost little more

@@ -39,7 +39,7 @@ func TestByNameOfEveryDensity(t *testing.T) {
 		list := listOf(slices.Sorted(maps.Keys(in)))
 		for form, a := range map[string]numbers{
 			"list":   list,
-			"shards": {big: makeShards(new(radix.Owner), list.list), large: true, n: n},
+			"shards": {big: makeShards(new(radix.Owner), nil, list.list), large: true, n: n},
 		} {
 			s := Set{a, frozen}
 			var got []uint32

@@ -170,6 +170,7 @@ func newHead(seed maphash.Seed, limit int) *state {
 		roles:    register{roll: newRoll("", seed)},
 		counters: counters{nextSet: firstSet}, own: new(radix.Owner), dirty: newDirty(), limit: limit,
 	}
+	st.ours = ours{}
 	st.create(st.own, setAll, 0)
 	st.create(st.own, setActive, 0)
 	return st
@@ -179,9 +180,9 @@ func newHead(seed maphash.Seed, limit int) *state {
 // new owner, so that nothing the frozen state shares is edited in place.
 func (st *state) freeze() *state {
 	st.arrange()
-	st.own = new(radix.Owner)
+	st.own, st.ours = new(radix.Owner), ours{}
 	frozen := *st
-	frozen.own, frozen.dirty = nil, nil
+	frozen.own, frozen.ours, frozen.dirty = nil, nil, nil
 	return &frozen
 }
 

@@ -398,7 +398,7 @@ func (tx *Txn) Members(g GroupID) (Set, error) {
 
 // DirectMembers returns the direct members of a group.
 func (tx *Txn) DirectMembers(g GroupID) (Set, error) {
-	return tx.members(g, func(st *state) numbers { return st.direct(uint32(g)) })
+	return tx.members(g, func(st *state) numbers { return tx.e.cache.get(&st.index, &st.users.byName, uint32(g), true) })
 }
 
 func (tx *Txn) members(g GroupID, of func(*state) numbers) (Set, error) {
@@ -413,7 +413,7 @@ func (tx *Txn) members(g GroupID, of func(*state) numbers) (Set, error) {
 }
 
 func (st *state) effective(c *effectiveCache, set uint32) numbers {
-	return c.get(&st.index, set)
+	return c.get(&st.index, &st.users.byName, set, false)
 }
 
 // Users returns all users.

@@ -1,5 +1,5 @@
-// Package radix is a persistent array: a tree of 64-way nodes indexed by a
-// uint32, in which copies are free and writes copy only what they touch.
+// Package radix is a persistent array: a tree with leaves of 16 values and 64-way
+// branches above them, indexed by a uint32, in which copies are free and writes copy only what they touch.
 //
 // A Tree is a small value. Copying it takes a snapshot: the two share every
 // node, and a write to either copies the nodes on its path first. Which nodes a
@@ -19,7 +19,13 @@ import (
 	"unsafe"
 )
 
+// Leaves are smaller than branches because they hold values of some dozen bytes:
+// a writer that changes one value in each of many leaves copies all of each.
 const (
+	leafBits  = 4
+	leafWidth = 1 << leafBits
+	leafMask  = leafWidth - 1
+
 	bits  = 6
 	width = 1 << bits
 	mask  = width - 1
@@ -29,10 +35,10 @@ const (
 // allocation trap is why it holds a byte: two owners must differ in address.
 type Owner struct{ _ byte }
 
-// leaf holds the values of 64 neighbouring indexes.
+// leaf holds the values of 16 neighbouring indexes.
 type leaf[T any] struct {
 	own *Owner
-	val [width]T
+	val [leafWidth]T
 }
 
 // branch holds 64 children, each a *branch or, at the lowest level, a *leaf[T].
@@ -54,9 +60,13 @@ func (t *Tree[T]) IsEmpty() bool { return t.root == nil }
 
 // covers reports whether index i lies below the present root.
 func (t *Tree[T]) covers(i uint32) bool {
-	shift := bits * (uint(t.depth) + 1)
+	shift := leafBits + bits*uint(t.depth)
 	return shift >= 32 || i>>shift == 0
 }
+
+// top returns how far an index is shifted to choose a child of the root; less
+// than leafBits when the root is a leaf.
+func (t *Tree[T]) top() int { return leafBits + bits*(int(t.depth)-1) }
 
 // leafOf returns the leaf that holds i, or nil.
 func (t *Tree[T]) leafOf(i uint32) *leaf[T] {
@@ -64,8 +74,8 @@ func (t *Tree[T]) leafOf(i uint32) *leaf[T] {
 		return nil
 	}
 	p := t.root
-	for shift := uint(t.depth) * bits; shift > 0; shift -= bits {
-		p = (*branch)(p).kid[i>>shift&mask]
+	for shift := t.top(); shift >= leafBits; shift -= bits {
+		p = (*branch)(p).kid[i>>uint(shift)&mask]
 		if p == nil {
 			return nil
 		}
@@ -76,7 +86,7 @@ func (t *Tree[T]) leafOf(i uint32) *leaf[T] {
 // Get returns the value at i, or the zero T.
 func (t *Tree[T]) Get(i uint32) T {
 	if l := t.leafOf(i); l != nil {
-		return l.val[i&mask]
+		return l.val[i&leafMask]
 	}
 	var zero T
 	return zero
@@ -86,7 +96,7 @@ func (t *Tree[T]) Get(i uint32) T {
 // ever written. It saves copying a large T; the caller must not write to it.
 func (t *Tree[T]) At(i uint32) *T {
 	if l := t.leafOf(i); l != nil {
-		return &l.val[i&mask]
+		return &l.val[i&leafMask]
 	}
 	return nil
 }
@@ -104,7 +114,7 @@ func (t *Tree[T]) Ref(own *Owner, i uint32) *T {
 		t.depth++
 	}
 	p := &t.root
-	for shift := uint(t.depth) * bits; shift > 0; shift -= bits {
+	for shift := t.top(); shift >= leafBits; shift -= bits {
 		b := (*branch)(*p)
 		switch {
 		case b == nil:
@@ -116,7 +126,7 @@ func (t *Tree[T]) Ref(own *Owner, i uint32) *T {
 			b = &c
 			*p = unsafe.Pointer(b)
 		}
-		p = &b.kid[i>>shift&mask]
+		p = &b.kid[i>>uint(shift)&mask]
 	}
 	l := (*leaf[T])(*p)
 	switch {
@@ -129,14 +139,14 @@ func (t *Tree[T]) Ref(own *Owner, i uint32) *T {
 		l = &c
 		*p = unsafe.Pointer(l)
 	}
-	return &l.val[i&mask]
+	return &l.val[i&leafMask]
 }
 
 // Set stores v at i.
 func (t *Tree[T]) Set(own *Owner, i uint32, v T) { *t.Ref(own, i) = v }
 
 // All yields the place of every index in every leaf that exists, in ascending
-// order, zero values included: a leaf holds 64 places, and the caller knows
+// order, zero values included: a leaf holds 16 places, and the caller knows
 // which of them mean something. The places are for reading.
 func (t *Tree[T]) All() iter.Seq2[uint32, *T] { return t.From(0) }
 
@@ -153,14 +163,14 @@ func (t *Tree[T]) From(first uint32) iter.Seq2[uint32, *T] {
 func walk[T any](p unsafe.Pointer, level uint, base, first uint32, yield func(uint32, *T) bool) bool {
 	if level == 0 {
 		l := (*leaf[T])(p)
-		for k := range uint32(width) {
+		for k := range uint32(leafWidth) {
 			if i := base | k; i >= first && !yield(i, &l.val[k]) {
 				return false
 			}
 		}
 		return true
 	}
-	shift := level * bits
+	shift := leafBits + bits*(level-1)
 	for k, kid := range (*branch)(p).kid {
 		start := base | uint32(k)<<shift
 		last := uint64(start) | (1<<shift - 1)
