@@ -65,13 +65,13 @@ func (tx *Txn) editAdminGroups(kind opKind, g GroupID, admins []GroupID) (int, e
 			ids[i] = uint32(a)
 		}
 	}
+	before := len(tx.st.nest.at(tx.st.adminSet.Get(uint32(g))).children)
+	if kind == opAddAdminGroups && before+len(ids) > maxChildren {
+		return 0, fmt.Errorf("more than %d groups that administer group %q: %w", maxChildren, tx.GroupName(g), ErrLimit)
+	}
 	set, err := tx.adminsOf(g, kind == opAddAdminGroups && len(ids) > 0)
 	if err != nil || set == 0 {
 		return 0, err
-	}
-	before := len(tx.st.nest.at(set).children)
-	if kind == opAddAdminGroups && before+len(ids) > maxChildren {
-		return 0, fmt.Errorf("more than %d groups that administer group %q: %w", maxChildren, tx.GroupName(g), ErrLimit)
 	}
 	err = tx.do(op{kind: kind, num: uint32(g), ids: ascending(ids)})
 	return distance(before, len(tx.st.nest.at(set).children)), err

@@ -2,7 +2,6 @@ package roster
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -61,7 +60,7 @@ func (tx *Txn) PutDirectory(d Directory) (changed bool, err error) {
 	d.Name, d.Domain = text.Normal(d.Name), text.Normal(d.Domain)
 	d.Type = orDefault(d.Type, "INTERNAL")
 	d.Domain = orDefault(d.Domain, d.Name)
-	if err := firstInvalid("directory", d.Name, map[string]string{"type": d.Type, "domain": d.Domain}); err != nil {
+	if err := firstInvalid("directory", d.Name, labelled{"type", d.Type}, labelled{"domain", d.Domain}); err != nil {
 		return false, err
 	}
 	if other, err := tx.DirectoryByName(d.Name); err == nil && other.ID != d.ID {
@@ -182,8 +181,9 @@ func (tx *Txn) PutUser(u User) (changed bool, err error) {
 // ErrExists if it cannot be stored like this.
 func (tx *Txn) checkUser(u *User) error {
 	u.Username = text.Normal(u.Username)
-	texts := map[string]string{"uid": u.UID, "full name": u.FullName, "email": u.Email, "description": u.Description}
-	if err := firstInvalid("user", u.Username, texts); err != nil {
+	err := firstInvalid("user", u.Username, labelled{"uid", u.UID}, labelled{"full name", u.FullName},
+		labelled{"email", u.Email}, labelled{"description", u.Description})
+	if err != nil {
 		return err
 	}
 	if len(u.Attributes) > maxAttributes {
@@ -299,7 +299,7 @@ func (tx *Txn) PutGroup(g Group) (changed bool, err error) {
 
 func (tx *Txn) checkGroup(g *Group) error {
 	g.Name = text.Normal(g.Name)
-	if err := firstInvalid("group", g.Name, map[string]string{"uid": g.UID, "description": g.Description}); err != nil {
+	if err := firstInvalid("group", g.Name, labelled{"uid", g.UID}, labelled{"description", g.Description}); err != nil {
 		return err
 	}
 	for _, a := range g.Abilities {
@@ -509,17 +509,20 @@ func taken(r *roll, n uint32, d DirectoryID, name string, number uint64, uid str
 
 // firstInvalid returns ErrInvalid for a name that ValidName refuses or texts
 // that cannot be stored.
-func firstInvalid(what, name string, texts map[string]string) error {
+func firstInvalid(what, name string, texts ...labelled) error {
 	if err := text.ValidName(name); err != nil {
 		return fmt.Errorf("name of %s %q %w: %w", what, clip(name), err, ErrInvalid)
 	}
-	for _, label := range slices.Sorted(maps.Keys(texts)) {
-		if err := invalidText(texts[label]); err != nil {
-			return fmt.Errorf("%s %q: %s: %w", what, name, label, err)
+	for _, t := range texts {
+		if err := invalidText(t.text); err != nil {
+			return fmt.Errorf("%s %q: %s: %w", what, name, t.label, err)
 		}
 	}
 	return nil
 }
+
+// labelled is a text with what an error calls it.
+type labelled struct{ label, text string }
 
 func invalidText(s string) error {
 	switch {

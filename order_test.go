@@ -386,8 +386,8 @@ func TestOrderMemory(t *testing.T) {
 		return &o
 	})
 	t.Logf("loaded: %.2f bytes a user", float64(size)/users)
-	if size > 9*users {
-		t.Errorf("%d users take %d bytes, more than 9 each", users, size)
+	if size > 10*users {
+		t.Errorf("%d users take %d bytes, more than 10 each", users, size)
 	}
 	inserted, size := heapOf(func() *order {
 		var o order
@@ -397,8 +397,8 @@ func TestOrderMemory(t *testing.T) {
 		return &o
 	})
 	t.Logf("inserted: %.2f bytes a user", float64(size)/users)
-	if size > 19*users/2 {
-		t.Errorf("%d users inserted one by one take %d bytes, more than 9.5 each", users, size)
+	if size > 21*users/2 {
+		t.Errorf("%d users inserted one by one take %d bytes, more than 10.5 each", users, size)
 	}
 	runtime.KeepAlive([]any{r, o, labels, loaded, inserted})
 }

@@ -69,7 +69,7 @@ func (tx *Txn) PutOrganization(o Organization) (changed bool, err error) {
 		return false, err
 	}
 	o.ID = text.Normal(o.ID)
-	if err := firstInvalid("organisation", o.ID, map[string]string{"name": o.Name}); err != nil {
+	if err := firstInvalid("organisation", o.ID, labelled{"name", o.Name}); err != nil {
 		return false, err
 	}
 	change := op{kind: opPutOrganization}
@@ -297,7 +297,7 @@ func (tx *Txn) PutRole(r Role) (changed bool, err error) {
 
 func checkRole(r *Role) (err error) {
 	r.ID = text.Normal(r.ID)
-	if err := firstInvalid("role", r.ID, map[string]string{"name": r.Name}); err != nil {
+	if err := firstInvalid("role", r.ID, labelled{"name", r.Name}); err != nil {
 		return err
 	}
 	if r.Permissions, err = checkPermissions(r.Permissions); err != nil {

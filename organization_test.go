@@ -2,6 +2,7 @@ package roster_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -190,6 +191,35 @@ func TestLastOwner(t *testing.T) {
 	c.everywhere(func() {
 		s := c.e.Stats()
 		c.same("what is left", []int{s.Organizations, s.Roles, s.OrgMemberships}, []int{0, 0, 0})
+	})
+}
+
+// What is undone leaves nothing to be folded: its number may go to a group.
+func TestUndoneOrganization(t *testing.T) {
+	c := newBusiness(t)
+	cause := errors.New("on purpose")
+	c.fails(cause, func(tx *roster.Txn) error {
+		if _, err := tx.PutOrganization(roster.Organization{ID: "new"}); err != nil {
+			return err
+		}
+		for _, u := range c.users[:2] {
+			if _, err := tx.PutOrgMembership(roster.OrgMembership{Organization: "new", User: u}); err != nil {
+				return err
+			}
+		}
+		return cause
+	})
+	var g roster.GroupID
+	c.update(func(tx *roster.Txn) (err error) {
+		if g, err = tx.CreateGroup(roster.Group{Directory: 1, Name: "new"}); err == nil {
+			_, err = tx.Add(g, c.users[1:]...)
+		}
+		return err
+	})
+	c.everywhere(func() {
+		if !c.e.Check(c.users[1], g) || !c.e.Check(c.users[2], g) {
+			c.Error("the group has lost its members")
+		}
 	})
 }
 

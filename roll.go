@@ -29,11 +29,12 @@ import (
 // the page it lies in alive, 16 cards of a few dozen bytes: clone what is kept.
 type roll struct {
 	pages  radix.Tree[cards]
-	names  linhash.Table // by folded name, whatever the directory
+	names  linhash.Table // by folded name, whatever the directory unless the roll is scoped
 	ids    linhash.Table // ids other than the default
 	uids   linhash.Table // uids other than the default
 	prefix string        // of default uids
 	seed   maphash.Seed
+	scoped bool // names are asked for with their directory only, and many share one
 	n      int
 }
 
@@ -81,6 +82,10 @@ func equalFolded(a, b string) bool { return len(a) == len(b) && compareFolded(a,
 // slowing it down; nothing else depends on it. Default uids are prefix and id.
 func newRoll(prefix string, seed maphash.Seed) roll { return roll{prefix: prefix, seed: seed} }
 
+// newScopedRoll returns an empty roll of things that are found by name within
+// what they belong to: roles, thousands of which have one name.
+func newScopedRoll(seed maphash.Seed) roll { return roll{seed: seed, scoped: true} }
+
 // len returns how many cards there are.
 func (r *roll) len() int { return r.n }
 
@@ -99,8 +104,20 @@ func (r *roll) get(n uint32) (c card, ok bool) {
 
 // name returns the name of n, or "" when there is no such card.
 func (r *roll) name(n uint32) string {
-	c, _ := r.get(n)
-	return c.name
+	p := r.pages.At(n / pageCards)
+	if p == nil {
+		return ""
+	}
+	body, ok := p.body(n % pageCards)
+	if !ok {
+		return ""
+	}
+	_, rest := cutUvarint(body[2:])
+	if body[0]&hasID != 0 {
+		_, rest = cutUvarint(rest)
+	}
+	size, rest := cutUvarint(rest)
+	return rest[:size]
 }
 
 // uid returns the string id of a card: its own, or the default.
@@ -145,10 +162,11 @@ func (r *roll) compareTo(n uint32, folded string, dir uint32) int {
 	return cmp.Compare(c.dir, dir)
 }
 
-// named yields the numbers that have a folded name, each with its directory.
-func (r *roll) named(folded string) iter.Seq2[uint32, uint32] {
+// named yields the numbers that have a folded name, each with its directory: of
+// a scoped roll those in one directory, and no others for certain.
+func (r *roll) named(dir uint32, folded string) iter.Seq2[uint32, uint32] {
 	return func(yield func(n, dir uint32) bool) {
-		h := r.hashName(folded)
+		h := r.hashName(dir, folded)
 		for _, e := range r.names.Bucket(h) {
 			if e.Hash() != h {
 				continue
@@ -162,7 +180,7 @@ func (r *roll) named(folded string) iter.Seq2[uint32, uint32] {
 
 // find returns the number of a folded name in a directory. It does not allocate.
 func (r *roll) find(dir uint32, folded string) (n uint32, ok bool) {
-	for n, d := range r.named(folded) {
+	for n, d := range r.named(dir, folded) {
 		if d == dir {
 			return n, true
 		}
@@ -220,9 +238,16 @@ func (r *roll) defaultUID(uid string) (id uint64, ok bool) {
 	return id, err == nil
 }
 
-func (r *roll) hashName(folded string) uint32 { return uint32(maphash.String(r.seed, folded)) }
-func (r *roll) hashUID(uid string) uint32     { return uint32(maphash.String(r.seed, uid)) }
-func (r *roll) hashID(id uint64) uint32       { return uint32(maphash.Comparable(r.seed, id)) }
+func (r *roll) hashName(dir uint32, folded string) uint32 {
+	h := maphash.String(r.seed, folded)
+	if r.scoped {
+		h ^= maphash.Comparable(r.seed, dir)
+	}
+	return uint32(h)
+}
+
+func (r *roll) hashUID(uid string) uint32 { return uint32(maphash.String(r.seed, uid)) }
+func (r *roll) hashID(id uint64) uint32   { return uint32(maphash.Comparable(r.seed, id)) }
 
 // put gives n a card, in place of the one it may have. The caller makes sure
 // that no other number has the same directory and folded name, id or uid.
@@ -274,8 +299,8 @@ func (r *roll) normal(n uint32, c card) card {
 // file enters c, the card of n, into the tables where it differs from other,
 // which may be nil. unfile is the reverse.
 func (r *roll) file(own *radix.Owner, n uint32, c, other *card) {
-	if other == nil || !equalFolded(c.key(), other.key()) {
-		r.names.Add(own, r.hashName(c.fold()), n)
+	if other == nil || !r.sameKey(c, other) {
+		r.names.Add(own, r.hashName(c.dir, c.fold()), n)
 	}
 	if c.id != uint64(n)+1 && (other == nil || c.id != other.id) {
 		r.ids.Add(own, r.hashID(c.id), n)
@@ -286,8 +311,8 @@ func (r *roll) file(own *radix.Owner, n uint32, c, other *card) {
 }
 
 func (r *roll) unfile(own *radix.Owner, n uint32, c, other *card) {
-	if other == nil || !equalFolded(c.key(), other.key()) {
-		r.names.Remove(own, r.hashName(c.fold()), n)
+	if other == nil || !r.sameKey(c, other) {
+		r.names.Remove(own, r.hashName(c.dir, c.fold()), n)
 	}
 	if c.id != uint64(n)+1 && (other == nil || c.id != other.id) {
 		r.ids.Remove(own, r.hashID(c.id), n)
@@ -295,6 +320,11 @@ func (r *roll) unfile(own *radix.Owner, n uint32, c, other *card) {
 	if c.uid != "" && (other == nil || c.uid != other.uid) {
 		r.uids.Remove(own, r.hashUID(c.uid), n)
 	}
+}
+
+// sameKey reports whether two cards stand under the same hash of names.
+func (r *roll) sameKey(a, b *card) bool {
+	return equalFolded(a.key(), b.key()) && (!r.scoped || a.dir == b.dir)
 }
 
 // filing is what the tables of a roll will hold, gathered card by card while a
@@ -312,7 +342,7 @@ func (r *roll) encode(first uint32, page *[pageCards]*card, f *filing) cards {
 		n := first + uint32(k)
 		c := r.normal(n, *p)
 		bodies[k] = c.encode(nil, n)
-		f.names = append(f.names, linhash.Make(r.hashName(c.fold()), n))
+		f.names = append(f.names, linhash.Make(r.hashName(c.dir, c.fold()), n))
 		if c.id != uint64(n)+1 {
 			f.ids = append(f.ids, linhash.Make(r.hashID(c.id), n))
 		}

@@ -167,7 +167,7 @@ func newHead(seed maphash.Seed, limit int) *state {
 		users:    register{roll: newRoll(userUIDPrefix, seed)},
 		groups:   register{roll: newRoll(groupUIDPrefix, seed)},
 		orgs:     register{roll: newRoll("", seed)},
-		roles:    register{roll: newRoll("", seed)},
+		roles:    register{roll: newScopedRoll(seed)},
 		counters: counters{nextSet: firstSet}, own: new(radix.Owner), dirty: newDirty(), limit: limit,
 	}
 	st.ours = ours{}

@@ -335,7 +335,7 @@ func (m *matches) add(n uint32) {
 }
 
 func (m *matches) anywhere(folded string) {
-	for n := range m.r.named(folded) {
+	for n := range m.r.named(0, folded) {
 		m.add(n)
 	}
 }

@@ -30,7 +30,7 @@ func main() {
 	folder := flag.String("dir", "", "existing folder on the disk to be measured; empty: the one for temporary files")
 	keep := flag.String("keep", "", "make the organisation in this folder and keep it")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the rows to this file")
-	only := flag.String("only", "", "run one group of rows: floors, checks, lists, commits, beside or load")
+	only := flag.String("only", "", "run one group of rows: floors, checks, lists, commits, beside, load or organisations")
 	flag.Parse()
 	s := shape{users: *users, groups: *groups, memberships: *memberships}
 	if s.groups == 0 {
@@ -83,7 +83,7 @@ func run(ctx context.Context, s shape, folder, keep, profile string, seed uint64
 	for _, group := range []struct {
 		name string
 		rows func(context.Context) error
-	}{{"floors", b.floors}, {"checks", b.checks}, {"lists", b.lists}, {"commits", b.commits}, {"beside", b.beside}, {"load", b.load}} {
+	}{{"floors", b.floors}, {"checks", b.checks}, {"lists", b.lists}, {"commits", b.commits}, {"beside", b.beside}, {"load", b.load}, {"organisations", b.organisations}} {
 		if !t.wants(group.name) {
 			continue
 		}

@@ -15,22 +15,22 @@ type table struct {
 
 func (t *table) head(s shape) {
 	fmt.Printf("roster bench: %s, %d CPUs, %s/%s\n\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH)
-	fmt.Printf("| %-44s | %12s | %s\n|%s|%s|---\n", "what", "median", "beside", strings.Repeat("-", 46), strings.Repeat("-", 14))
+	fmt.Printf("| %-58s | %12s | %s\n|%s|%s|---\n", "what", "median", "beside", strings.Repeat("-", 60), strings.Repeat("-", 14))
 }
 
 // wants reports whether rows of that name are asked for.
 func (t *table) wants(name string) bool { return strings.Contains(name, t.only) }
 
 func (t *table) row(name string, d time.Duration, note string) {
-	fmt.Printf("| %-44s | %12s | %s\n", name, show(d), note)
+	fmt.Printf("| %-58s | %12s | %s\n", name, show(d), note)
 }
 
 func (t *table) rate(name string, perSecond float64, note string) {
-	fmt.Printf("| %-44s | %10.2fM/s | %s\n", name, perSecond/1e6, note)
+	fmt.Printf("| %-58s | %10.2fM/s | %s\n", name, perSecond/1e6, note)
 }
 
 func (t *table) text(name, value string) {
-	fmt.Printf("| %-44s | %s\n", name, value)
+	fmt.Printf("| %-58s | %s\n", name, value)
 }
 
 func show(d time.Duration) string {
