@@ -75,6 +75,8 @@ func (v *victim) write() (w written, err error) {
 		p.try(func(w *writer) {
 			w.putUser(roster.UserID(i), func(u *roster.User) { u.Description = "not folded" })
 			w.add(groups[i%3], roster.UserID(i*3), roster.UserID(50))
+			w.join("org_0", roster.UserID(2*i+1), false)
+			w.admin(groups[i%3], roster.UserID(40+i))
 		})
 	}
 	if w.Dump, err = dump(p.e); err != nil {
@@ -116,6 +118,16 @@ func (v *victim) live(p *pair, life int, groups []roster.GroupID) []roster.Group
 			}
 			groups = append(groups, g)
 		}
+		org := fmt.Sprintf("org_%d", life)
+		w.organization(org)
+		w.role(org, "clerk")
+		for u := range 30 {
+			if u%(life+2) == 0 {
+				w.join(org, roster.UserID(u), u == 0, "clerk")
+			}
+		}
+		w.admin(groups[life], 1, 2, 3)
+		w.adminGroup(groups[life], groups[len(groups)-1])
 	})
 	text := strings.Repeat("long", 16<<10)
 	for i := range 24 {

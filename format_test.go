@@ -3,6 +3,7 @@ package roster
 import (
 	"bytes"
 	"encoding/hex"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -24,6 +25,10 @@ func TestFormatExamples(t *testing.T) {
 	record := appendRecordHead(nil, at)
 	record = appendOp(record, &op{kind: opAdd, num: 4, ids: []uint32{3, 5, 300}})
 	record = appendOp(record, &op{kind: opNest, num: 9, ids: []uint32{4}})
+	member := encodeMembership(&OrgMembership{
+		Organization: "acme", Owner: true, Default: true, Permissions: []string{"read"}, Roles: []string{"clerk"},
+		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("201.54.122.0/24")}, Created: at, Updated: at, Revision: 2,
+	}, []uint32{7})
 	shard, err := encodeShard(roaring.BitmapOf(7, 9))
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +36,7 @@ func TestFormatExamples(t *testing.T) {
 	st := &state{counters: counters{nextUser: 20, nextSet: 5, maxUser: 300, maxGroup: 4}, time: at}
 	for name, b := range map[string][]byte{
 		"user":   []byte(user),
+		"member": []byte(member),
 		"record": record,
 		"page":   appendRecord(nil, 14, 0x80000000, "\x01"),
 		"head":   encodeHead(&slot{flags: slotLive, n: 3, list: idlist.Make([]uint32{3, 5, 300})}),
@@ -59,11 +65,15 @@ func TestLogRecordRoundTrip(t *testing.T) {
 		var ops []op
 		b := appendRecordHead(nil, at)
 		for range rapid.IntRange(0, 5).Draw(t, "ops") {
-			o := op{kind: opKind(rapid.IntRange(1, 10).Draw(t, "kind")), num: rapid.Uint32().Draw(t, "num")}
+			o := op{kind: opKind(rapid.IntRange(1, 22).Draw(t, "kind")), num: rapid.Uint32().Draw(t, "num")}
+			if o.kind.hasUser() {
+				o.user = rapid.Uint32().Draw(t, "user")
+			}
 			switch o.kind {
-			case opPutDirectory, opPutUser, opPutGroup:
+			case opPutDirectory, opPutUser, opPutGroup, opPutOrganization, opDeleteOrganization, opPutRole, opDeleteRole, opPutMembership, opDeleteMembership:
 				o.rec = rapid.String().Draw(t, "rec")
-			case opAdd, opRemove, opNest, opUnnest:
+			}
+			if o.kind.hasIDs() {
 				o.ids = ascending(rapid.SliceOfN(rapid.Uint32(), 1, 9).Draw(t, "ids"))
 			}
 			ops = append(ops, o)
@@ -74,7 +84,7 @@ func TestLogRecordRoundTrip(t *testing.T) {
 			t.Fatalf("%v, %d ops, %v; want %v, %d", gotAt, len(got), err, at, len(ops))
 		}
 		for i, o := range ops {
-			if g := got[i]; g.kind != o.kind || g.num != o.num || g.rec != o.rec || !equalIDs(g.ids, o.ids) {
+			if g := got[i]; g.kind != o.kind || g.num != o.num || g.user != o.user || g.rec != o.rec || !equalIDs(g.ids, o.ids) {
 				t.Fatalf("op %d: %+v, want %+v", i, g, o)
 			}
 		}
@@ -90,6 +100,14 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(encodeDirectory(&Directory{Name: "d", Created: at, Updated: at}, 3)))
 	f.Add(appendOp(appendRecordHead(nil, at), &op{kind: opAdd, num: 4, ids: []uint32{3, 5, 300}}))
 	f.Add(appendRecord(nil, 14, 7, "rec"))
+	member := encodeMembership(&OrgMembership{
+		Organization: "acme", Owner: true, Roles: []string{"clerk"}, Permissions: []string{"*"}, Created: at, Updated: at,
+		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("201.54.122.0/24")},
+	}, []uint32{7})
+	f.Add([]byte(member))
+	f.Add([]byte(encodeRole(&Role{Organization: "acme", ID: "clerk", Permissions: []string{"x"}, Created: at, Updated: at}, 4)))
+	f.Add([]byte(encodeOrganization(&Organization{ID: "acme", Name: "Acme", Created: at, Updated: at})))
+	f.Add(appendOp(appendRecordHead(nil, at), &op{kind: opPutMembership, num: 4, user: 7, rec: member}))
 	f.Add(encodeHead(&slot{flags: slotLive, n: 1, list: "\x05"}))
 	f.Add((&state{time: at}).encodeMeta())
 	if b, err := encodeShard(roaring.BitmapOf(7, 9)); err == nil {
@@ -100,7 +118,12 @@ func FuzzDecode(f *testing.F) {
 		decodeUser(1, s)
 		decodeGroup(1, s)
 		decodeDirectory(s)
+		decodeOrganization(s)
+		decodeRole(s)
+		decodeMembership(1, s)
+		factsOf(1, s)
 		cardOf(s)
+		parseKey(b)
 		eachRecord(s, func(uint32, uint32, string) error { return nil })
 		new(state).decodeMeta(b)
 		if head, err := decodeHead(s); err == nil {

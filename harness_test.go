@@ -42,6 +42,8 @@ type naive struct {
 	members map[roster.GroupID]map[roster.UserID]bool
 	nested  map[roster.GroupID]map[roster.GroupID]bool // the direct children
 
+	naiveOrgs
+
 	everUsers int // handles of users that were given
 }
 
@@ -54,13 +56,15 @@ func newNaive() *naive {
 		groups:  map[roster.GroupID]roster.Group{},
 		members: map[roster.GroupID]map[roster.UserID]bool{},
 		nested:  map[roster.GroupID]map[roster.GroupID]bool{},
+
+		naiveOrgs: newNaiveOrgs(),
 	}
 }
 
 func (n *naive) clone() *naive {
 	c := newNaive()
 	c.rev, c.dirs, c.users, c.groups = n.rev, maps.Clone(n.dirs), maps.Clone(n.users), maps.Clone(n.groups)
-	c.everUsers = n.everUsers
+	c.everUsers, c.naiveOrgs = n.everUsers, n.naiveOrgs.clone()
 	for g, m := range n.members {
 		c.members[g] = maps.Clone(m)
 	}
@@ -136,6 +140,7 @@ func (n *naive) dump() string {
 		fmt.Fprintf(&b, "%+v\n members %v\n effective %v\n subgroups %v\n parents %v\n", n.groups[g], slices.Sorted(maps.Keys(n.members[g])),
 			slices.Sorted(maps.Keys(effective[g])), slices.SortedFunc(maps.Keys(n.nested[g]), groupOrder), parents)
 	}
+	n.dumpOrgs(&b)
 	return b.String()
 }
 
@@ -156,7 +161,7 @@ func dump(e *roster.Engine) (string, error) {
 				return err
 			}
 		}
-		return nil
+		return dumpOrgs(&b, tx)
 	})
 	return b.String(), err
 }
@@ -231,6 +236,7 @@ func changes(e *roster.Engine, from roster.Revision) (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(&b, "%d %v %s %d %d %d %v %v", c.Revision, c.Time, c.Kind, c.DirID, c.UserID, c.GroupID, c.Members, c.Subgroups)
+		fmt.Fprintf(&b, " %q %q", c.OrgID, c.RoleID)
 		switch {
 		case c.User != nil:
 			fmt.Fprintf(&b, " %+v", *c.User)
@@ -238,6 +244,12 @@ func changes(e *roster.Engine, from roster.Revision) (string, error) {
 			fmt.Fprintf(&b, " %+v", *c.Group)
 		case c.Directory != nil:
 			fmt.Fprintf(&b, " %+v", *c.Directory)
+		case c.Organization != nil:
+			fmt.Fprintf(&b, " %+v", *c.Organization)
+		case c.Role != nil:
+			fmt.Fprintf(&b, " %+v", *c.Role)
+		case c.OrgMembership != nil:
+			fmt.Fprintf(&b, " %+v", *c.OrgMembership)
 		}
 		b.WriteByte('\n')
 	}
@@ -361,6 +373,7 @@ func (w *writer) putUser(id roster.UserID, edit func(*roster.User)) {
 func (w *writer) deleteUser(id roster.UserID) {
 	if w.note(w.tx.DeleteUser(id)) {
 		delete(w.n.users, id)
+		w.n.forgetUser(id)
 		for _, m := range w.n.members {
 			delete(m, id)
 		}
@@ -380,6 +393,7 @@ func (w *writer) group(g roster.Group) roster.GroupID {
 func (w *writer) deleteGroup(id roster.GroupID) {
 	if w.note(w.tx.DeleteGroup(id)) {
 		delete(w.n.groups, id)
+		w.n.forgetGroup(id)
 		delete(w.n.members, id)
 		delete(w.n.nested, id)
 		for _, m := range w.n.nested {

@@ -252,7 +252,7 @@ func (r *powerRun) change(large roster.GroupID) {
 	u, g, h := users[r.rand.IntN(len(users))], groups[r.rand.IntN(len(groups))], groups[r.rand.IntN(len(groups))]
 	text := strings.Repeat("x", r.rand.IntN(1500))
 	r.step(func(w *writer) {
-		switch r.rand.IntN(9) {
+		switch r.rand.IntN(11) {
 		case 0:
 			id := w.user(roster.User{Directory: 1, Username: fmt.Sprintf("New%d", w.n.rev), Description: text, Attributes: map[string][]string{"a": {text}}})
 			w.add(g, id)
@@ -289,6 +289,23 @@ func (r *powerRun) change(large roster.GroupID) {
 				}
 			}
 			w.add(large, users[len(users)-20:]...)
+		case 9:
+			id := fmt.Sprintf("org_%d", w.n.rev)
+			w.organization(id)
+			w.role(id, "clerk")
+			w.join(id, u, false, "clerk")
+			if v := users[r.rand.IntN(100)]; v != u {
+				w.join(id, v, false)
+			}
+		case 10:
+			w.admin(g, u)
+			w.adminGroup(g, h)
+			for k := range w.n.memberships {
+				if w.n.rev%3 == 0 {
+					w.leave(k.org, k.user)
+				}
+				break
+			}
 		case 8:
 			w.add(g, users[:20]...)
 			w.remove(h, users[10:20]...)
