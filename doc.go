@@ -22,6 +22,10 @@
 //   - [Group]: a set of users with a name. Its direct members are users; groups
 //     may be nested in it, in cycles too, and their members are its effective
 //     members.
+//   - The administrators of a group: users, and groups whose members administer
+//     it.
+//   - [Organization]: a set of users too, with owners and with [Role]s. What one
+//     user is in it is an [OrgMembership].
 //   - [Set]: an immutable set of users, to be combined with others and read in
 //     the order of names. [ParseExpr] makes one of text.
 //   - [Revision]: what an Update makes. [Engine.Changes] yields what each one

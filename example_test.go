@@ -235,3 +235,103 @@ func ExampleTxn_Abilities() {
 	}
 	// Output: [export]
 }
+
+func ExampleTxn_PutOrgMembership() {
+	e := company()
+	defer e.Close()
+	_, err := e.Update(context.Background(), func(tx *roster.Txn) error {
+		if _, err := tx.PutOrganization(roster.Organization{ID: "org_1", Name: "Acme"}); err != nil {
+			return err
+		}
+		if _, err := tx.PutRole(roster.Role{Organization: "org_1", ID: "clerk", Permissions: []string{"GetCustomer"}}); err != nil {
+			return err
+		}
+		alice, err := tx.FindUser("alice")
+		if err != nil {
+			return err
+		}
+		bob, err := tx.FindUser("bob")
+		if err != nil {
+			return err
+		}
+		if _, err := tx.PutOrgMembership(roster.OrgMembership{Organization: "org_1", User: alice, Owner: true}); err != nil {
+			return err
+		}
+		_, err = tx.PutOrgMembership(roster.OrgMembership{Organization: "org_1", User: bob, Roles: []string{"clerk"}})
+		if err != nil {
+			return err
+		}
+		fmt.Println(tx.Permissions("org_1", alice))
+		fmt.Println(tx.Permissions("org_1", bob))
+		return tx.DeleteOrgMembership("org_1", alice) // undoes all of it
+	})
+	fmt.Println(errors.Is(err, roster.ErrLastOwner))
+	// Output:
+	// [*] <nil>
+	// [GetCustomer] <nil>
+	// true
+}
+
+func ExampleTxn_Assignable() {
+	e := company()
+	defer e.Close()
+	_, err := e.Update(context.Background(), func(tx *roster.Txn) error {
+		eve, err := tx.FindUser("eve")
+		if err != nil {
+			return err
+		}
+		sales, err := tx.FindGroup("sales")
+		if err != nil {
+			return err
+		}
+		_, err = tx.AddAdmins(sales, eve)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = e.View(context.Background(), func(tx *roster.Txn) error {
+		// Whom may eve add to one of her groups, and who is in none of them yet?
+		x, err := roster.ParseExpr("assignable:eve & active & !administered:eve")
+		if err != nil {
+			return err
+		}
+		users, err := tx.Eval(x)
+		for u := range users.ByName("") {
+			fmt.Println(tx.Username(u))
+		}
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// carol
+	// Eve
+}
+
+func ExampleTxn_ReplaceMembers() {
+	e := company()
+	defer e.Close()
+	_, err := e.Update(context.Background(), func(tx *roster.Txn) error {
+		sales, err := tx.FindGroup("sales")
+		if err != nil {
+			return err
+		}
+		alice, err := tx.FindUser("alice")
+		if err != nil {
+			return err
+		}
+		carol, err := tx.FindUser("carol")
+		if err != nil {
+			return err
+		}
+		added, dropped, err := tx.ReplaceMembers(sales, []roster.UserID{alice, carol})
+		fmt.Println(len(added), "added,", len(dropped), "dropped")
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output: 1 added, 2 dropped
+}
