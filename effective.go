@@ -2,6 +2,7 @@ package roster
 
 import (
 	"container/list"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -87,52 +88,90 @@ func (x *index) since(key cacheKey, seq uint64, users []uint32) ([]uint32, bool)
 	return slices.Compact(users), true
 }
 
-// union builds the effective members of sets from everything nested in them:
-// numbers from lists are set in one dense array, which costs no search and no
-// merge, shards are or-ed shard by shard.
+// union builds the effective members of sets from everything nested in them.
 func (x *index) union(sets ...uint32) numbers {
-	own := new(radix.Owner)
-	var words []uint64 // whole shards, as far as a list has needed them
-	var big shards
-	owned := map[uint32]bool{} // shards of big that are ours to or into
+	u := union{own: new(radix.Owner), bits: bitArrays.Get().(*[]uint64), mine: ours{}}
+	defer bitArrays.Put(u.bits)
+	*u.bits = (*u.bits)[:0]
 	for s := range x.nest.below(sets) {
-		sl := x.sets.At(s)
-		if sl == nil {
-			continue
-		}
-		for u := range idlist.All(sl.list) {
-			if w := int(u >> 6); w >= len(words) {
-				words = append(words, make([]uint64, (int(u>>16)+1)<<10-len(words))...)
-			}
-			words[u>>6] |= 1 << (u & 63)
-		}
-		for hi, b := range sl.big.All() {
-			if *b == nil {
-				continue
-			}
-			switch have := big.Get(hi); {
-			case have == nil:
-				big.Set(own, hi, *b)
-			case owned[hi]:
-				have.Or(*b)
-			default:
-				big.Set(own, hi, roaring.Or(have, *b))
-				owned[hi] = true
-			}
+		if sl := x.sets.At(s); sl != nil {
+			u.add(sl)
 		}
 	}
-	for hi := range uint32(len(words) >> 10) {
-		part := words[hi<<10 : (hi+1)<<10]
+	return u.numbers()
+}
+
+// union gathers sets: numbers from lists are set in one dense array, which costs
+// no search and no merge, shards are or-ed shard by shard.
+type union struct {
+	bits  *[]uint64 // whole shards, as far as a list has needed them
+	lists int       // numbers that were set there, some more than once
+	big   shards
+	own   *radix.Owner
+	mine  ours // shards of big that are no other set's
+}
+
+func (u *union) add(sl *slot) {
+	words := *u.bits
+	for id := range idlist.All(sl.list) {
+		if w := int(id >> 6); w >= len(words) {
+			words = extend(words, (int(id>>16)+1)<<10)
+		}
+		words[id>>6] |= 1 << (id & 63)
+		u.lists++
+	}
+	*u.bits = words
+	for hi, b := range sl.big.All() {
+		if *b == nil {
+			continue
+		}
+		have := u.big.Get(hi)
+		if have == nil {
+			u.big.Set(u.own, hi, *b)
+			continue
+		}
+		have = u.mine.editable(have)
+		have.Or(*b)
+		u.big.Set(u.own, hi, have)
+	}
+}
+
+// extend returns words with zeros added up to a length.
+func extend(words []uint64, n int) []uint64 {
+	if cap(words) < n {
+		return append(words, make([]uint64, n-len(words))...)
+	}
+	clear(words[len(words):n])
+	return words[:n]
+}
+
+func (u *union) numbers() numbers {
+	if u.lists <= listMax && u.big.IsEmpty() {
+		return listOf(u.list())
+	}
+	for hi := range uint32(len(*u.bits) >> 10) {
+		part := (*u.bits)[hi<<10 : (hi+1)<<10]
 		if !slices.ContainsFunc(part, func(w uint64) bool { return w != 0 }) {
 			continue
 		}
 		b := roaring.FromDense(part, true)
-		if have := big.Get(hi); have != nil {
+		if have := u.big.Get(hi); have != nil {
 			b.Or(have)
 		}
-		big.Set(own, hi, b)
+		u.big.Set(u.own, hi, b)
 	}
-	return shardsOf(big).compact()
+	return shardsOf(u.big).compact()
+}
+
+// list returns the numbers whose bits are set.
+func (u *union) list() []uint32 {
+	out := make([]uint32, 0, u.lists)
+	for i, w := range *u.bits {
+		for ; w != 0; w &= w - 1 {
+			out = append(out, uint32(i<<6+bits.TrailingZeros64(w)))
+		}
+	}
+	return out
 }
 
 // compact turns few numbers into a list.
