@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/internal/text"
@@ -17,54 +16,21 @@ const (
 	wholeRecords = 100_000
 	wholeBytes   = 32 << 20
 
-	// batchRecords, batchBytes and batchEdges bound the Updates of a larger
+	// batchRecords, batchBytes and batchLinks bound the Updates of a larger
 	// import: large enough that the flush of each does not count, small enough
 	// that other writers get their turn within a fraction of a second.
 	batchRecords = 10_000
 	batchBytes   = 4 << 20
-	batchEdges   = 200_000
+	batchLinks   = 200_000
 )
 
 // absent is the handle of a record that the store does not have.
 const absent = math.MaxUint32
 
-// target is what a member line names in the store.
+// target is what a reference names in the store.
 type target struct {
 	kind kind
 	id   uint32 // a UserID or GroupID, or absent
-}
-
-// edge is a resolved membership, both ends of which are in the store.
-type edge struct {
-	group  roster.GroupID
-	member target
-}
-
-// writer is what a plan is written with: a transaction, or a Builder.
-type writer interface {
-	PutDirectory(d roster.Directory) error
-	CreateUser(u roster.User) (roster.UserID, error)
-	CreateGroup(g roster.Group) (roster.GroupID, error)
-	AddMembers(g roster.GroupID, users []roster.UserID) error
-	Nest(parent roster.GroupID, children ...roster.GroupID) error
-}
-
-// txnWriter is a transaction as a writer.
-type txnWriter struct{ *roster.Txn }
-
-func (w txnWriter) PutDirectory(d roster.Directory) error {
-	_, err := w.Txn.PutDirectory(d)
-	return err
-}
-
-func (w txnWriter) AddMembers(g roster.GroupID, users []roster.UserID) error {
-	_, err := w.Add(g, users...)
-	return err
-}
-
-func (w txnWriter) Nest(parent roster.GroupID, children ...roster.GroupID) error {
-	_, err := w.Txn.Nest(parent, children...)
-	return err
 }
 
 // applier writes a plan into an engine.
@@ -73,23 +39,24 @@ type applier struct {
 	plan      *Plan
 	ids       []uint32          // by record number: its handle in the store, or absent
 	outside   map[symbol]uint32 // references to what only the store holds: its handle
-	home      *roster.Directory // of an LDIF: the directory it goes to
+	home      *roster.Directory // of an LDIF or CSV: the directory it goes to
 	newHome   bool              // which has to be created
 	known     map[roster.DirectoryID]bool
+	uids      uidChanges
+	orgs      map[key]*orgFacts
+	demotions map[position]bool // lines that take an owner's rights away
 	sum       Summary
 	selves    int64      // groups that are their own member
 	first     *reference // of the members that name nothing; nil also when all of them name LDIF entries that are neither users nor groups
 	done      int64
 	update    func(fn func(writer) error) error
-	batch     []record
-	batchSize int
-	edges     []edge
 }
 
 // Apply writes the plan into a store. Nothing is changed if it does not fit the
-// store: a name, id or uid that another record has, a directory that nothing
-// defines, with Strict a member that nothing defines. Applying a plan that the
-// store holds already changes nothing. A plan may be applied more than once.
+// store: a name, id or uid that another record has, a directory, organisation or
+// role that nothing defines, an organisation that would lose its last owner, with
+// Strict a member that nothing defines. Applying a plan that the store holds
+// already changes nothing. A plan may be applied more than once.
 func (p *Plan) Apply(ctx context.Context, e *roster.Engine) (Summary, error) {
 	a := newApplier(ctx, p)
 	if p.Small() {
@@ -121,13 +88,14 @@ func (p *Plan) Check(ctx context.Context) error {
 
 // Small reports whether Apply writes the plan in one Update.
 func (p *Plan) Small() bool {
-	return p.Len() <= wholeRecords && p.records.size <= wholeBytes
+	return p.Len() <= wholeRecords && p.records.size+p.organizations.size <= wholeBytes
 }
 
 func newApplier(ctx context.Context, p *Plan) *applier {
 	a := &applier{
 		ctx: ctx, plan: p,
-		ids: make([]uint32, len(p.kinds)), outside: map[symbol]uint32{}, known: map[roster.DirectoryID]bool{},
+		ids: make([]uint32, len(p.kindOf)), outside: map[symbol]uint32{}, known: map[roster.DirectoryID]bool{},
+		uids: uidChanges{gone: map[uint32]bool{}, not: map[uint32]string{}}, orgs: map[key]*orgFacts{}, demotions: map[position]bool{},
 	}
 	for i := range a.ids {
 		a.ids[i] = absent
@@ -204,13 +172,15 @@ func (a *applier) check(tx *roster.Txn) error {
 		return err
 	}
 	err := a.plan.eachRecord(a.ctx, func(rec *record) error {
-		if d := a.directory(rec); !a.known[d] {
+		if d := a.directory(rec.directory); !a.known[d] {
 			return problemf(ErrUnresolved, `directory %s is neither in the input nor in the store: add a line {"kind":"directory","id":%s,"name":"…"}`, d, d)
 		}
-		if tx == nil {
-			return nil
+		if tx != nil {
+			if err := a.checkRecord(tx, rec); err != nil {
+				return err
+			}
 		}
-		return a.checkRecord(tx, rec)
+		return a.noteUID(tx, rec)
 	})
 	if err != nil {
 		return err
@@ -218,7 +188,17 @@ func (a *applier) check(tx *roster.Txn) error {
 	if tx != nil && a.plan.format != LDIF { // an LDIF refers only to what it holds
 		a.findOutside(tx)
 	}
-	return a.count()
+	a.sum = Summary{
+		Users: a.plan.count[kindUser], Groups: a.plan.count[kindGroup],
+		Organizations: a.plan.count[kindOrganization], Roles: a.plan.count[kindRole],
+	}
+	if err := a.countLinks(); err != nil {
+		return err
+	}
+	if err := a.checkOrganizations(tx); err != nil {
+		return err
+	}
+	return a.strict()
 }
 
 func (a *applier) checkDirectories(tx *roster.Txn) error {
@@ -229,7 +209,7 @@ func (a *applier) checkDirectories(tx *roster.Txn) error {
 			named[text.Fold(d.Name)] = d
 		}
 	}
-	if a.plan.format == LDIF {
+	if a.plan.format == LDIF || a.plan.format == CSV {
 		a.findHome(named)
 	}
 	for _, rec := range a.plan.directories {
@@ -241,7 +221,7 @@ func (a *applier) checkDirectories(tx *roster.Txn) error {
 	return nil
 }
 
-// findHome finds the directory of an LDIF, or the lowest free id for it.
+// findHome finds the directory of an LDIF or CSV, or the lowest free id for it.
 func (a *applier) findHome(named map[string]roster.Directory) {
 	name := cmp.Or(a.plan.opts.Directory, "default")
 	if d, ok := named[text.Fold(name)]; ok {
@@ -253,16 +233,16 @@ func (a *applier) findHome(named map[string]roster.Directory) {
 		id++
 	}
 	a.known[id] = true
-	// An LDIF without users and groups makes none.
-	a.home, a.newHome = &roster.Directory{ID: id, Name: name}, a.plan.users+a.plan.groups > 0
+	// An input without users and groups makes none.
+	a.home, a.newHome = &roster.Directory{ID: id, Name: name}, a.plan.count[kindUser]+a.plan.count[kindGroup] > 0
 }
 
-// directory returns where a record belongs.
-func (a *applier) directory(rec *record) roster.DirectoryID {
+// directory returns where a record belongs that its format says is in d.
+func (a *applier) directory(d roster.DirectoryID) roster.DirectoryID {
 	if a.home != nil {
 		return a.home.ID
 	}
-	return rec.directory
+	return d
 }
 
 // checkRecord finds a record in the store. What identifies it must not be
@@ -272,7 +252,7 @@ func (a *applier) checkRecord(tx *roster.Txn, rec *record) error {
 	if rec.kind == kindGroup {
 		find = groupFinder(tx)
 	}
-	id, ok := find.byName(a.directory(rec), rec.name)
+	id, ok := find.byName(a.directory(rec.directory), rec.name)
 	if ok {
 		a.ids[rec.slot] = id
 	} else {
@@ -323,7 +303,7 @@ func groupFinder(tx *roster.Txn) finder {
 	}
 }
 
-// findOutside finds in the store what JSON lines refer to and do not define.
+// findOutside finds in the store what the input refers to and does not define.
 func (a *applier) findOutside(tx *roster.Txn) {
 	users, groups := userFinder(tx), groupFinder(tx)
 	for sym, ref := range a.plan.symbols.pending {
@@ -331,7 +311,12 @@ func (a *applier) findOutside(tx *roster.Txn) {
 		if ref.kind == kindGroup {
 			find = groups
 		}
-		if id, ok := find.byName(ref.directory, ref.name); ok {
+		id, ok := find.byName(a.directory(ref.directory), ref.name)
+		if ref.byUID {
+			id, ok = find.byUID(ref.name)
+			ok = ok && !a.uids.gone[id]
+		}
+		if ok {
 			a.outside[sym] = id
 		}
 	}
@@ -341,7 +326,7 @@ func (a *applier) findOutside(tx *roster.Txn) {
 // a record that is yet to be created is absent.
 func (a *applier) resolve(sym symbol) (t target, ok bool) {
 	if slot := a.plan.symbols.stands[sym]; slot != nobody {
-		k := a.plan.kinds[slot]
+		k := a.plan.kindOf[slot]
 		return target{k, a.ids[slot]}, k != 0
 	}
 	id, ok := a.outside[sym]
@@ -351,179 +336,46 @@ func (a *applier) resolve(sym symbol) (t target, ok bool) {
 	return target{a.plan.symbols.pending[sym].kind, id}, true
 }
 
-// count goes through all memberships before anything is written.
-func (a *applier) count() error {
-	a.sum = Summary{Users: a.plan.users, Groups: a.plan.groups}
-	err := a.plan.eachEdge(a.ctx, func(group, member symbol) error {
-		g, ok := a.resolve(group)
-		if ok && g.kind != kindGroup || !ok && a.plan.format == LDIF {
+// countLinks goes through all members and administrators of groups before
+// anything is written.
+func (a *applier) countLinks() error {
+	return a.plan.eachLink(a.ctx, func(l link) error {
+		group, ok := a.resolve(l.group)
+		if ok && group.kind != kindGroup || !ok && a.plan.format == LDIF {
 			return nil // the members of an LDIF entry that is no group
 		}
-		missing := group
-		if ok {
-			if _, ok = a.resolve(member); ok {
-				if group == member {
-					a.selves++
-				} else {
-					a.sum.Memberships++
-				}
-				return nil
-			}
-			missing = member
-		}
-		a.sum.Unresolved++
-		if ref := a.plan.symbols.pending[missing]; ref != nil && (a.first == nil || ref.at < a.first.at) {
-			a.first = ref
+		if !ok {
+			a.missing(a.plan.symbols.pending[l.group])
+		} else if _, ok = a.resolve(l.member); !ok {
+			a.missing(a.plan.symbols.pending[l.member])
+		} else if l.relation == adminOf {
+			a.sum.Admins++
+		} else if l.group == l.member {
+			a.selves++
+		} else {
+			a.sum.Memberships++
 		}
 		return nil
 	})
-	if err != nil || a.sum.Unresolved == 0 || !a.plan.opts.Strict {
-		return err
+}
+
+// missing counts a reference that names nothing; nil is one to an LDIF entry
+// that is neither user nor group.
+func (a *applier) missing(ref *reference) {
+	a.sum.Unresolved++
+	if ref != nil && (a.first == nil || ref.at < a.first.at) {
+		a.first = ref
 	}
-	err = problemf(ErrUnresolved, "%s", a.unresolved())
+}
+
+// strict makes what names nothing an error if it is to be one.
+func (a *applier) strict() error {
+	if a.sum.Unresolved == 0 || !a.plan.opts.Strict {
+		return nil
+	}
+	err := problemf(ErrUnresolved, "%s", a.unresolved())
 	if a.first == nil {
 		return err
 	}
 	return a.plan.fail(a.first.at, err)
-}
-
-// write writes directories, then records, then memberships.
-func (a *applier) write() error {
-	if err := a.writeDirectories(); err != nil {
-		return err
-	}
-	// Records that bring their id or uid go first: one assigned before them
-	// might be theirs.
-	for _, own := range []bool{true, false} {
-		err := a.plan.eachRecord(a.ctx, func(rec *record) error {
-			if own != (rec.has&(hasNumber|hasUID) != 0) {
-				return nil
-			}
-			return a.addRecord(rec)
-		})
-		if err == nil {
-			err = a.flushRecords()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := a.plan.eachEdge(a.ctx, a.addEdge); err != nil {
-		return err
-	}
-	return a.flushEdges()
-}
-
-func (a *applier) writeDirectories() error {
-	return a.update(func(w writer) error {
-		if a.newHome {
-			if err := w.PutDirectory(*a.home); err != nil {
-				return err
-			}
-		}
-		for i := range a.plan.directories {
-			rec := &a.plan.directories[i]
-			if err := a.plan.fail(rec.at, rec.put(w)); err != nil {
-				return err
-			}
-			a.progress(1)
-		}
-		return nil
-	})
-}
-
-func (a *applier) progress(n int) {
-	a.done += int64(n)
-	if a.plan.opts.Progress != nil {
-		a.plan.opts.Progress(Storing, a.done, a.plan.Len())
-	}
-}
-
-// addRecord puts a record into the batch.
-func (a *applier) addRecord(rec *record) error {
-	a.batch = append(a.batch, *rec)
-	a.batchSize += rec.size
-	if len(a.batch) < batchRecords && a.batchSize < batchBytes {
-		return nil
-	}
-	return a.flushRecords()
-}
-
-func (a *applier) flushRecords() error {
-	if len(a.batch) == 0 {
-		return nil
-	}
-	err := a.update(func(w writer) error {
-		for i := range a.batch {
-			rec := &a.batch[i]
-			if err := a.plan.fail(rec.at, a.put(w, rec)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	a.progress(len(a.batch))
-	a.batch, a.batchSize = a.batch[:0], 0
-	return err
-}
-
-// put creates a record or changes what differs.
-func (a *applier) put(w writer, rec *record) (err error) {
-	if tx, ok := w.(txnWriter); ok && a.ids[rec.slot] != absent {
-		return rec.change(tx.Txn, a.ids[rec.slot])
-	}
-	a.ids[rec.slot], err = rec.create(w, a.directory(rec))
-	return err
-}
-
-// addEdge puts a membership into the batch if both ends resolve.
-func (a *applier) addEdge(group, member symbol) error {
-	g, ok := a.resolve(group)
-	m, found := a.resolve(member)
-	if ok && found && g.kind == kindGroup && group != member {
-		a.edges = append(a.edges, edge{roster.GroupID(g.id), m})
-	}
-	a.progress(1)
-	if len(a.edges) < batchEdges {
-		return nil
-	}
-	return a.flushEdges()
-}
-
-// flushEdges writes the batch, the members of each group together.
-func (a *applier) flushEdges() error {
-	if len(a.edges) == 0 {
-		return nil
-	}
-	slices.SortFunc(a.edges, func(x, y edge) int {
-		return cmp.Or(cmp.Compare(x.group, y.group), cmp.Compare(x.member.id, y.member.id))
-	})
-	var users []roster.UserID
-	var groups []roster.GroupID
-	err := a.update(func(w writer) error {
-		for i := 0; i < len(a.edges); {
-			g := a.edges[i].group
-			users, groups = users[:0], groups[:0]
-			for ; i < len(a.edges) && a.edges[i].group == g; i++ {
-				if m := a.edges[i].member; m.kind == kindUser {
-					users = append(users, roster.UserID(m.id))
-				} else {
-					groups = append(groups, roster.GroupID(m.id))
-				}
-			}
-			if len(users) > 0 {
-				if err := w.AddMembers(g, users); err != nil {
-					return fmt.Errorf("members of a group: %w", err)
-				}
-			}
-			if len(groups) > 0 {
-				if err := w.Nest(g, groups...); err != nil {
-					return fmt.Errorf("groups in a group: %w", err)
-				}
-			}
-		}
-		return nil
-	})
-	a.edges = a.edges[:0]
-	return err
 }

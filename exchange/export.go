@@ -11,7 +11,7 @@ import (
 
 // ExportOptions configure an export. The zero value writes JSON lines.
 type ExportOptions struct {
-	Format Format // JSONLines or LDIF; "" and Auto mean JSONLines
+	Format Format // JSONLines, LDIF or CSV; "" and Auto mean JSONLines
 
 	// Warn is given sentences about what the format cannot hold. Nil: nobody is
 	// told.
@@ -25,16 +25,28 @@ type ExportOptions struct {
 // depends on nothing but what it holds: directories by id; users by directory
 // and name; groups likewise, each followed in JSON lines (once all groups have
 // been written) and in LDIF (at once) by its members, users by name and then
-// groups by name.
+// groups by name. In JSON lines follow the administrators of all groups in the
+// same order; organisations by ID; roles by organisation and ID; memberships of
+// organisations by organisation and the user's name and directory. Names and IDs
+// stand in the order of their foldings.
 //
-// JSON lines hold everything. What LDIF cannot hold is told to Warn: numbers and
-// uids, times, abilities, and which directory a record belongs to.
+// JSON lines hold everything. What LDIF and CSV cannot hold is told to Warn:
+// numbers and uids, times, abilities, which directory a record belongs to,
+// administrators, organisations; CSV, which is a table of users by directory and
+// name with their direct groups, holds no nested groups and no attributes either.
+//
+// CSV is written as it is stored: a text that begins with =, +, - or @ is a
+// formula to a spreadsheet that opens the file. Where users may choose their
+// names, import such a file into the spreadsheet as text.
 func Export(ctx context.Context, e *roster.Engine, w io.Writer, o ExportOptions) error {
 	out := bufio.NewWriterSize(w, 1<<16)
 	err := e.View(ctx, func(tx *roster.Txn) error {
 		x := &exporter{ctx: ctx, tx: tx, out: out, opts: o}
-		if o.Format == LDIF {
+		switch o.Format {
+		case LDIF:
 			return x.ldif()
+		case CSV:
+			return x.csv()
 		}
 		return x.jsonLines()
 	})
@@ -185,19 +197,26 @@ func (x *exporter) jsonLines() error {
 	if err != nil {
 		return err
 	}
-	return x.eachGroup(func(g roster.Group) error {
+	err = x.eachGroup(func(g roster.Group) error {
 		return x.members(g.ID, func(id roster.UserID) error {
-			x.buf = appendMember(x.buf[:0], g.Directory, g.Name, "user", x.tx.Username(id), directories(id))
+			x.buf = appendLink(x.buf[:0], "member", g, "user", x.tx.Username(id), directories(id))
 			return x.write()
 		}, func(id roster.GroupID) error {
 			sub, err := x.tx.Group(id)
 			if err != nil {
 				return err
 			}
-			x.buf = appendMember(x.buf[:0], g.Directory, g.Name, "subgroup", sub.Name, sub.Directory)
+			x.buf = appendLink(x.buf[:0], "member", g, "subgroup", sub.Name, sub.Directory)
 			return x.write()
 		})
 	})
+	if err == nil {
+		err = x.admins(directories)
+	}
+	if err == nil {
+		err = x.organizations()
+	}
+	return err
 }
 
 // userDirectories returns the directory of a user, from sets in memory, so

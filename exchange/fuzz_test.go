@@ -66,8 +66,17 @@ func FuzzJSONLines(f *testing.F) {
 {"kind":"member","directory":1,"group":"sales","user":"alice"}
 {"kind":"member","directory":1,"group":"sales","subgroup":"inside-sales","subgroupDirectory":2}`)
 	f.Add(`{"kind":"role","organization":"org_1","id":"role_a","name":"Admin","permissions":["*"]}`)
+	f.Add(company + `{"kind":"admin","directory":1,"group":"sales","byGroup":"leads","byGroupDirectory":1}
+{"kind":"orgMembership","organization":"org_1","user":"usr_2","isOwner":false,"allowedIps":["76.*.*.*","201.54.122.0/24","2a00::1"],"updatedTime":"2026-01-01T00:00:00Z"}`)
 	f.Add(`{"a":[[[[[[{}]]]]]]}`)
 	f.Fuzz(func(t *testing.T, text string) { checkInput(t, exchange.JSONLines, text) })
+}
+
+func FuzzCSV(f *testing.F) {
+	f.Add("username,fullName,email,description,active,groups\nalice,Alice,a@x,\"a \"\"b\"\"\r\nc\",yes,x;Y ; ;x\n")
+	f.Add("\ufeffmember,group\r\n\r\ngroup:a,b\r\nalice,a\r\n")
+	f.Add("username\n\"a")
+	f.Fuzz(func(t *testing.T, text string) { checkInput(t, exchange.CSV, text) })
 }
 
 // TestDeepNesting: JSON nested without end must not exhaust the stack.
@@ -76,5 +85,6 @@ func TestDeepNesting(t *testing.T) {
 		checkInput(t, exchange.JSONLines, `{"kind":`+strings.Repeat(open, 1<<20))
 	}
 	checkInput(t, exchange.LDIF, "dn: "+strings.Repeat("a=b,", 200_000)+"a=b\nobjectClass: person\nuid: a\n")
+	checkInput(t, exchange.CSV, "username,groups\na,"+strings.Repeat("b;", 200_000)+"\n\""+strings.Repeat("\n", 200_000))
 	checkInput(t, exchange.LDIF, fmt.Sprintf("dn: cn=%s\nobjectClass: group\ncn: a\n", strings.Repeat(`\2c`, 100_000)))
 }

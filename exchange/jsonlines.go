@@ -75,11 +75,19 @@ func (r *jsonReader) line(line []byte) error {
 	case "group":
 		return r.group()
 	case "member":
-		return r.member()
-	case "organization", "role", "orgMembership", "admin", "account", "apiKey":
+		return r.link(name, "subgroup", memberOf)
+	case "admin":
+		return r.link(name, "byGroup", adminOf)
+	case "organization":
+		return r.organization()
+	case "role":
+		return r.role()
+	case "orgMembership":
+		return r.orgMembership()
+	case "account", "apiKey":
 		return problemf(ErrUnsupported, "this version does not store records of kind %q: take these lines out of the input", name)
 	}
-	return problemf(ErrMalformed, "kind %q is unknown (directory, user, group, member)", name)
+	return problemf(ErrMalformed, "kind %q is unknown (directory, user, group, member, admin, organization, role, orgMembership)", name)
 }
 
 // split cuts a line into its fields. The decoder refuses what JSON leaves to
@@ -156,14 +164,26 @@ func (r *jsonReader) each(kind string, set func(f jsonField) (known bool, err er
 			return err
 		}
 		if !known {
-			return problemf(ErrMalformed, "the field %q of a %s is unknown", f.name, kind)
+			return problemf(ErrMalformed, "the field %q of %s %s is unknown", f.name, article(kind), kind)
 		}
 	}
 	return nil
 }
 
+func article(kind string) string {
+	if strings.ContainsRune("aeo", rune(kind[0])) {
+		return "an"
+	}
+	return "a"
+}
+
+func (r *jsonReader) here() position { return at(r.input, r.lines.line) }
+
+// header is the beginning of the record of the line at hand.
+func (r *jsonReader) header(k kind) header { return header{kind: k, at: r.here()} }
+
 func (r *jsonReader) directory() error {
-	rec := record{kind: kindDirectory, at: at(r.input, r.lines.line)}
+	rec := record{header: r.header(kindDirectory)}
 	given := false
 	err := r.each("directory", func(f jsonField) (known bool, err error) {
 		switch f.name {
@@ -179,7 +199,7 @@ func (r *jsonReader) directory() error {
 			rec.has |= hasDomain
 			rec.domain, err = jsonString(f)
 		default:
-			return r.times(&rec, f)
+			return rec.times(f)
 		}
 		return true, err
 	})
@@ -193,7 +213,7 @@ func (r *jsonReader) directory() error {
 }
 
 func (r *jsonReader) user() error {
-	rec := record{kind: kindUser, at: at(r.input, r.lines.line)}
+	rec := record{header: r.header(kindUser)}
 	err := r.each("user", func(f jsonField) (known bool, err error) {
 		switch f.name {
 		case "username":
@@ -225,7 +245,7 @@ func (r *jsonReader) user() error {
 }
 
 func (r *jsonReader) group() error {
-	rec := record{kind: kindGroup, at: at(r.input, r.lines.line)}
+	rec := record{header: r.header(kindGroup)}
 	err := r.each("group", func(f jsonField) (known bool, err error) {
 		switch f.name {
 		case "name":
@@ -265,20 +285,20 @@ func (r *jsonReader) shared(rec *record, f jsonField) (known bool, err error) {
 		rec.has |= hasDescription
 		rec.description, err = jsonString(f)
 	default:
-		return r.times(rec, f)
+		return rec.times(f)
 	}
 	return true, err
 }
 
 // times sets the fields that every kind may carry.
-func (r *jsonReader) times(rec *record, f jsonField) (known bool, err error) {
+func (h *header) times(f jsonField) (known bool, err error) {
 	switch f.name {
 	case "createdTime":
-		rec.has |= hasCreated
-		rec.created, err = jsonTime(f)
+		h.has |= hasCreated
+		h.created, err = jsonTime(f)
 	case "updatedTime":
-		rec.has |= hasUpdated
-		rec.updated, err = jsonTime(f)
+		h.has |= hasUpdated
+		h.updated, err = jsonTime(f)
 	default:
 		return false, nil
 	}
@@ -303,45 +323,45 @@ func (r *jsonReader) given(name string) bool {
 	return slices.ContainsFunc(r.fields, func(f jsonField) bool { return f.name == name })
 }
 
-// member adds a membership. The member belongs to the group's directory, unless
-// userDirectory or subgroupDirectory says otherwise.
-func (r *jsonReader) member() error {
+// link adds a member or an administrator of a group: a user or, in the field
+// that byGroup names, a group. Whoever it is belongs to the group's directory,
+// unless userDirectory or, for a group, <byGroup>Directory says otherwise.
+func (r *jsonReader) link(kind, byGroup string, relation relation) error {
 	var group, member reference
-	var times record
-	err := r.each("member", func(f jsonField) (known bool, err error) {
+	var times header
+	err := r.each(kind, func(f jsonField) (known bool, err error) {
 		switch f.name {
 		case "directory":
 			group.directory, err = jsonDirectory(f)
 		case "group":
 			group.name, err = jsonString(f)
-		case "user", "subgroup":
+		case "user", byGroup:
 			member.name, err = jsonString(f)
-		case "userDirectory", "subgroupDirectory":
+		case "userDirectory", byGroup + "Directory":
 			member.directory, err = jsonDirectory(f)
 		default:
-			return r.times(&times, f)
+			return times.times(f)
 		}
 		return true, err
 	})
 	if err != nil {
 		return err
 	}
-	user, subgroup := r.given("user"), r.given("subgroup")
+	user, other := r.given("user"), r.given(byGroup)
 	switch {
-	case user == subgroup || group.name == "" || member.name == "" || !r.given("directory"):
-		return problemf(ErrMalformed, `a member needs "directory", "group" and one of "user" and "subgroup"`)
-	case r.given("userDirectory") && !user, r.given("subgroupDirectory") && !subgroup:
-		return problemf(ErrMalformed, `"userDirectory" goes with "user", "subgroupDirectory" with "subgroup"`)
-	case !r.given("userDirectory") && !r.given("subgroupDirectory"):
+	case user == other || group.name == "" || member.name == "" || !r.given("directory"):
+		return problemf(ErrMalformed, `%s %s needs "directory", "group" and one of "user" and %q`, article(kind), kind, byGroup)
+	case r.given("userDirectory") && !user, r.given(byGroup+"Directory") && !other:
+		return problemf(ErrMalformed, `"userDirectory" goes with "user", "%[1]sDirectory" with "%[1]s"`, byGroup)
+	case !r.given("userDirectory") && !r.given(byGroup+"Directory"):
 		member.directory = group.directory
 	}
 	group.kind, member.kind = kindGroup, kindUser
-	if subgroup {
+	if other {
 		member.kind = kindGroup
 	}
-	group.at = at(r.input, r.lines.line)
-	member.at = group.at
-	return r.plan.addMember(r.refer(&group), r.refer(&member))
+	group.at, member.at = r.here(), r.here()
+	return r.plan.addLink(link{relation, r.refer(&group), r.refer(&member)})
 }
 
 func (r *jsonReader) refer(ref *reference) symbol {

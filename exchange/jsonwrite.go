@@ -59,14 +59,56 @@ func AppendGroup(dst []byte, g roster.Group) []byte {
 	return appendTimes(dst, g.Created, g.Updated)
 }
 
-// appendMember appends a membership. as is "user" or "subgroup".
-func appendMember(dst []byte, d roster.DirectoryID, group, as, member string, memberDirectory roster.DirectoryID) []byte {
-	dst = append(dst, `{"kind":"member"`...)
-	dst = appendUint(dst, "directory", uint64(d))
-	dst = appendText(dst, "group", group)
-	dst = appendText(dst, as, member)
-	if memberDirectory != d {
-		dst = appendUint(dst, as+"Directory", uint64(memberDirectory))
+// AppendOrganization appends o as a JSON line, without its roles and members.
+func AppendOrganization(dst []byte, o roster.Organization) []byte {
+	dst = append(dst, `{"kind":"organization"`...)
+	dst = appendText(dst, "id", o.ID)
+	dst = appendText(dst, "name", o.Name)
+	return appendTimes(dst, o.Created, o.Updated)
+}
+
+// AppendRole appends r as a JSON line, without its holders.
+func AppendRole(dst []byte, r roster.Role) []byte {
+	dst = append(dst, `{"kind":"role"`...)
+	dst = appendText(dst, "organization", r.Organization)
+	dst = appendText(dst, "id", r.ID)
+	dst = appendText(dst, "name", r.Name)
+	dst = appendTexts(appendName(dst, "permissions"), r.Permissions)
+	return appendTimes(dst, r.Created, r.Updated)
+}
+
+// AppendOrgMembership appends m, whose user has that uid, as a JSON line.
+func AppendOrgMembership(dst []byte, m roster.OrgMembership, uid string) []byte {
+	dst = append(dst, `{"kind":"orgMembership"`...)
+	dst = appendText(dst, "organization", m.Organization)
+	dst = appendText(dst, "user", uid)
+	dst = strconv.AppendBool(appendName(dst, "isOwner"), m.Owner)
+	dst = strconv.AppendBool(appendName(dst, "isDefault"), m.Default)
+	dst = appendTexts(appendName(dst, "roleIds"), m.Roles)
+	dst = appendTexts(appendName(dst, "permissions"), m.Permissions)
+	dst = appendName(dst, "allowedIps")
+	if len(m.AllowedIPs) == 0 {
+		dst = append(dst, "null"...)
+	} else {
+		list := make([]string, len(m.AllowedIPs))
+		for i, p := range m.AllowedIPs {
+			list[i] = formatNetwork(p)
+		}
+		dst = appendTexts(dst, list)
+	}
+	return appendTimes(dst, m.Created, m.Updated)
+}
+
+// appendLink appends a member or an administrator of a group, as kind says. as
+// is "user", or the field of a group.
+func appendLink(dst []byte, kind string, g roster.Group, as, name string, directory roster.DirectoryID) []byte {
+	dst = append(append(dst, `{"kind":"`...), kind...)
+	dst = append(dst, '"')
+	dst = appendUint(dst, "directory", uint64(g.Directory))
+	dst = appendText(dst, "group", g.Name)
+	dst = appendText(dst, as, name)
+	if directory != g.Directory {
+		dst = appendUint(dst, as+"Directory", uint64(directory))
 	}
 	return append(dst, "}\n"...)
 }

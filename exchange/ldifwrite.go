@@ -28,12 +28,12 @@ type ldifWriter struct {
 	hash      hasher
 	directory map[roster.DirectoryID]string // the RDN of each
 	home      func(roster.UserID) roster.DirectoryID
-	left      map[string]int64 // what was left out, and how often
+	left      leftOut
 }
 
 func (x *exporter) ldif() error {
 	w := &ldifWriter{
-		exporter: x, hash: newHasher(), left: map[string]int64{},
+		exporter: x, hash: newHasher(), left: leftOut{},
 		dns: map[key]target{}, recent: map[roster.UserID]string{}, directory: map[roster.DirectoryID]string{},
 	}
 	for _, d := range x.tx.Directories() {
@@ -55,22 +55,23 @@ func (x *exporter) ldif() error {
 	if err := x.eachGroup(w.group); err != nil {
 		return err
 	}
-	w.report()
-	return nil
+	if w.opts.Warn == nil {
+		return nil
+	}
+	return w.report()
 }
 
 // report tells what was left out.
-func (w *ldifWriter) report() {
-	if w.opts.Warn == nil {
-		return
-	}
+func (w *ldifWriter) report() error {
 	w.opts.Warn("LDIF holds no ids, uids and times: left out")
 	if n := len(w.directory); n > 1 {
 		w.opts.Warn(fmt.Sprintf("LDIF holds no directories: an import of this file puts those of all %d into one, and refuses a name that two of them have", n))
 	}
-	for _, what := range slices.Sorted(maps.Keys(w.left)) {
-		w.opts.Warn(fmt.Sprintf("%d %s", w.left[what], what))
+	if err := w.countOrganizations(w.left); err != nil {
+		return err
 	}
+	w.left.tell(w.opts.Warn)
+	return nil
 }
 
 // claim gives every user and group a DN, made of its name. A user keeps the DN

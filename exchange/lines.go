@@ -11,8 +11,8 @@ const (
 	// MaxLine is the largest line of an LDIF file in bytes, as it stands in the
 	// file. Writers fold at 76.
 	MaxLine = 1 << 20
-	// MaxRecord is the largest record in bytes: one JSON line, or one LDIF entry
-	// apart from its members, of which there may be any number.
+	// MaxRecord is the largest record in bytes: one JSON line, one row of CSV, or
+	// one LDIF entry apart from its members, of which there may be any number.
 	MaxRecord = 16 << 20
 )
 

@@ -50,36 +50,38 @@ func checkRecord(rec *record) error {
 }
 
 // set gives *to a value if the record was given that field.
-func set[T any](rec *record, f fields, to *T, value T) {
-	if rec.has&f != 0 {
+func set[T any](h *header, f fields, to *T, value T) {
+	if h.has&f != 0 {
 		*to = value
 	}
 }
 
-// user returns old with the fields of the record.
+// user returns old with the fields of the record. A uid that the record does not
+// give is left to the engine, which keeps one that was chosen and lets one that
+// was made of the number follow it.
 func (rec *record) user(old roster.User) roster.User {
-	old.Username, old.Revision = rec.name, 0
-	set(rec, hasNumber, &old.Number, rec.number)
-	set(rec, hasUID, &old.UID, rec.uid)
-	set(rec, hasFullName, &old.FullName, rec.fullName)
-	set(rec, hasEmail, &old.Email, rec.email)
-	set(rec, hasDescription, &old.Description, rec.description)
-	set(rec, hasFlag, &old.Active, rec.flag)
-	set(rec, hasAttributes, &old.Attributes, rec.attributes)
-	set(rec, hasCreated, &old.Created, rec.created)
+	old.Username, old.UID, old.Revision = rec.name, "", 0
+	set(&rec.header, hasNumber, &old.Number, rec.number)
+	set(&rec.header, hasUID, &old.UID, rec.uid)
+	set(&rec.header, hasFullName, &old.FullName, rec.fullName)
+	set(&rec.header, hasEmail, &old.Email, rec.email)
+	set(&rec.header, hasDescription, &old.Description, rec.description)
+	set(&rec.header, hasFlag, &old.Active, rec.flag)
+	set(&rec.header, hasAttributes, &old.Attributes, rec.attributes)
+	set(&rec.header, hasCreated, &old.Created, rec.created)
 	rec.later(&old.Updated)
 	return old
 }
 
-// group returns old with the fields of the record.
+// group returns old with the fields of the record; see user.
 func (rec *record) group(old roster.Group) roster.Group {
-	old.Name, old.Revision = rec.name, 0
-	set(rec, hasNumber, &old.Number, rec.number)
-	set(rec, hasUID, &old.UID, rec.uid)
-	set(rec, hasDescription, &old.Description, rec.description)
-	set(rec, hasFlag, &old.Enterprise, rec.flag)
-	set(rec, hasAbilities, &old.Abilities, rec.abilities)
-	set(rec, hasCreated, &old.Created, rec.created)
+	old.Name, old.UID, old.Revision = rec.name, "", 0
+	set(&rec.header, hasNumber, &old.Number, rec.number)
+	set(&rec.header, hasUID, &old.UID, rec.uid)
+	set(&rec.header, hasDescription, &old.Description, rec.description)
+	set(&rec.header, hasFlag, &old.Enterprise, rec.flag)
+	set(&rec.header, hasAbilities, &old.Abilities, rec.abilities)
+	set(&rec.header, hasCreated, &old.Created, rec.created)
 	rec.later(&old.Updated)
 	return old
 }
@@ -87,9 +89,9 @@ func (rec *record) group(old roster.Group) roster.Group {
 // later moves the time of the last change forward to the record's. It is never
 // moved back: a line that was exported and then edited by hand carries the time
 // of the export, and importing it twice would otherwise change the time twice.
-func (rec *record) later(updated *time.Time) {
-	if rec.has&hasUpdated != 0 && rec.updated.After(*updated) {
-		*updated = rec.updated
+func (h *header) later(updated *time.Time) {
+	if h.has&hasUpdated != 0 && h.updated.After(*updated) {
+		*updated = h.updated
 	}
 }
 
@@ -102,9 +104,9 @@ func (rec *record) put(w writer) error {
 		}
 	}
 	d.Name, d.Revision = rec.name, 0
-	set(rec, hasType, &d.Type, rec.dirType)
-	set(rec, hasDomain, &d.Domain, rec.domain)
-	set(rec, hasCreated, &d.Created, rec.created)
+	set(&rec.header, hasType, &d.Type, rec.dirType)
+	set(&rec.header, hasDomain, &d.Domain, rec.domain)
+	set(&rec.header, hasCreated, &d.Created, rec.created)
 	rec.later(&d.Updated)
 	return w.PutDirectory(d)
 }

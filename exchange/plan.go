@@ -20,9 +20,10 @@ import (
 type Format string
 
 const (
-	Auto      Format = "auto" // import only: told from the content
+	Auto      Format = "auto" // import only: told from the input
 	JSONLines Format = "jsonl"
 	LDIF      Format = "ldif"
+	CSV       Format = "csv"
 )
 
 // ParseFormat returns the format of a name, "" being Auto. ErrUnsupported for
@@ -31,10 +32,10 @@ func ParseFormat(name string) (Format, error) {
 	switch f := Format(name); f {
 	case "":
 		return Auto, nil
-	case Auto, JSONLines, LDIF:
+	case Auto, JSONLines, LDIF, CSV:
 		return f, nil
 	}
-	return "", problemf(ErrUnsupported, "format %q is not one that this version knows (jsonl, ldif)", name)
+	return "", problemf(ErrUnsupported, "format %q is not one that this version knows (jsonl, ldif, csv)", name)
 }
 
 // Input is something to import: its name for errors, and its bytes, which are
@@ -56,16 +57,17 @@ const (
 // Options configure an import. The zero value reads any format into the
 // directory "default".
 type Options struct {
-	// Format of the inputs. Auto tells each from its content. All inputs of one
-	// import must have the same.
+	// Format of the inputs. Auto tells each from its content, CSV also from the
+	// ending of its name. All inputs of one import must have the same.
 	Format Format
 
-	// Directory is the name of the directory that an LDIF goes to, created if
-	// need be. "" means "default". JSON lines name the directory of each record.
+	// Directory is the name of the directory that an LDIF or a CSV file goes to,
+	// created if need be. "" means "default". JSON lines name the directory of
+	// each record.
 	Directory string
 
-	// Strict makes a member that names nobody an error. Otherwise it is left out
-	// and counted.
+	// Strict makes a member, an administrator or the user of an organisation
+	// membership that names nobody an error. Otherwise it is left out and counted.
 	Strict bool
 
 	// TempDir is where what was read is spooled. "" means the system's folder.
@@ -82,11 +84,15 @@ type Options struct {
 
 // Summary says what an import found in its input.
 type Summary struct {
-	Users       int64 // records, new or not
-	Groups      int64
-	Memberships int64           // resolved members, users and nested groups
-	Unresolved  int64           // members that name nobody
-	Revision    roster.Revision // the store's newest, in which all of it is
+	Users          int64 // records, new or not; of CSV, groups that a row names too
+	Groups         int64
+	Memberships    int64 // resolved members of groups, users and nested groups
+	Admins         int64 // resolved administrators of groups, users and groups
+	Organizations  int64
+	Roles          int64
+	OrgMemberships int64           // those whose user is resolved
+	Unresolved     int64           // members, administrators and users of organisation memberships that name nobody
+	Revision       roster.Revision // the store's newest, in which all of it is
 }
 
 // Plan is an input that was read and found to be right in itself. It is used by
@@ -97,22 +103,37 @@ type Plan struct {
 	format  Format   // of what has been read; Auto before that
 	symbols *symbols
 
-	records *spool // users and groups, framed
-	edges   *spool // pairs of symbols, 4 bytes each: a group, its member
+	records       *spool // users and groups, framed
+	organizations *spool // organisations, roles and their memberships, framed
+	edges         *spool // memberships and administrators of groups, edgeBytes each
 
 	directories []record
-	kinds       []kind     // of each user and group, by number; 0: an LDIF entry that is neither
-	positions   []position // where each stands
-	users       int64
-	groups      int64
-	members     int64
-	bytes       int64 // read so far
-	oversized   int64 // attribute values of an LDIF that are too long to be stored
+	kindOf      []kind       // of each user and group, by number; 0: an LDIF entry that is neither
+	positions   []position   // where each stands
+	count       [kinds]int64 // of records, by kind
+	links       int64        // in the spool of edges
+	bytes       int64        // read so far
+	oversized   int64        // attribute values of an LDIF that are too long to be stored
 	buf         []byte
 }
 
-// edgeBytes is the size of one pair in the spool of edges.
-const edgeBytes = 8
+// relation is what a line says of a group and somebody.
+type relation byte
+
+const (
+	memberOf relation = iota
+	adminOf
+)
+
+// link is a line that relates somebody to a group, in symbols.
+type link struct {
+	relation relation
+	group    symbol
+	member   symbol
+}
+
+// edgeBytes is the size of a link in the spool of edges: a byte and two symbols.
+const edgeBytes = 9
 
 // Read reads inputs and checks them against themselves: syntax, names, numbers
 // and distinguished names given twice. A *LineError names the line. Whether
@@ -120,12 +141,11 @@ const edgeBytes = 8
 func Read(ctx context.Context, o Options, inputs ...Input) (*Plan, error) {
 	p := &Plan{opts: o, format: Auto, symbols: newSymbols()}
 	var err error
-	if p.records, err = newSpool(o.TempDir); err != nil {
-		return nil, err
-	}
-	if p.edges, err = newSpool(o.TempDir); err != nil {
-		p.records.Close()
-		return nil, err
+	for _, s := range []**spool{&p.records, &p.organizations, &p.edges} {
+		if *s, err = newSpool(o.TempDir); err != nil {
+			p.Close()
+			return nil, err
+		}
 	}
 	for i, in := range inputs {
 		p.inputs = append(p.inputs, in.Name)
@@ -145,12 +165,22 @@ func Read(ctx context.Context, o Options, inputs ...Input) (*Plan, error) {
 
 // Close removes the temporary files of the plan.
 func (p *Plan) Close() error {
-	return errors.Join(p.records.Close(), p.edges.Close())
+	var err error
+	for _, s := range []*spool{p.records, p.organizations, p.edges} {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	return err
 }
 
 // Len returns how many records and memberships the plan holds, resolved or not.
 func (p *Plan) Len() int64 {
-	return int64(len(p.directories)) + p.users + p.groups + p.members
+	n := p.links
+	for _, of := range p.count {
+		n += of
+	}
+	return n
 }
 
 func (p *Plan) read(ctx context.Context, i int, in Input) error {
@@ -166,24 +196,30 @@ func (p *Plan) read(ctx context.Context, i int, in Input) error {
 		return fmt.Errorf("%s: %w", in.Name, problemf(ErrUnsupported, "the file is %s and the one before it %s: import one format at a time", format, p.format))
 	}
 	p.format = format
-	if format == LDIF {
+	switch format {
+	case LDIF:
 		return readLDIF(ctx, p, i, r)
+	case CSV:
+		return readCSV(ctx, p, i, r)
 	}
 	return readJSONLines(ctx, p, i, r)
 }
 
-// detect tells the format of an input from its first bytes.
+// detect tells the format of an input from its name or its first bytes.
 func detect(r *bufio.Reader, name string) (Format, error) {
 	head, err := r.Peek(4096)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	if strings.EqualFold(filepath.Ext(name), ".csv") {
-		return "", problemf(ErrUnsupported, "this version does not read CSV (it reads jsonl and ldif)")
+		return CSV, nil
 	}
 	head = bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff")))
-	if len(head) > 0 && head[0] == '{' {
+	switch {
+	case len(head) > 0 && head[0] == '{':
 		return JSONLines, nil
+	case beginsCSV(head):
+		return CSV, nil
 	}
 	return LDIF, nil
 }
@@ -241,6 +277,7 @@ func (p *Plan) addDirectory(rec *record) error {
 		return problemf(ErrDuplicate, "a directory %q is in the input twice, first in %s", rec.name, p.place(old, rec.at))
 	}
 	p.directories = append(p.directories, *rec)
+	p.count[kindDirectory]++
 	return nil
 }
 
@@ -255,18 +292,12 @@ func (p *Plan) addRecord(rec *record, names ...string) error {
 		}
 	}
 	if uid, ok := rec.ownUID(); ok {
-		if old, ok := p.symbols.claim(rec.kind.String()+" uid "+uid, rec.at); !ok {
-			return problemf(ErrDuplicate, "another %s has the uid %q, in %s", rec.kind, uid, p.place(old, rec.at))
-		}
+		names = append(names, uidKey(rec.kind, uid))
 	}
 	if err := p.define(rec.kind, rec.at, rec.name, names); err != nil {
 		return err
 	}
-	if rec.kind == kindUser {
-		p.users++
-	} else {
-		p.groups++
-	}
+	p.count[rec.kind]++
 	p.buf = rec.encode(p.buf[:0])
 	return p.records.writeFramed(p.buf)
 }
@@ -279,80 +310,74 @@ func (p *Plan) addOther(where position, key string) error {
 
 // define gives a record its number and makes names stand for it.
 func (p *Plan) define(k kind, where position, name string, names []string) error {
-	number := uint32(len(p.kinds))
+	number := uint32(len(p.kindOf))
 	if number == nobody {
 		return problemf(ErrUnsupported, "the input has more than %d records", nobody)
 	}
 	for _, key := range names {
 		old, ok := p.symbols.define(key, number)
+		uid, byUID := strings.CutPrefix(key, uidKey(k, ""))
 		switch {
 		case ok:
+		case byUID:
+			return problemf(ErrDuplicate, "another %s has the uid %q, in %s", k, uid, p.place(p.positions[old], where))
 		case strings.HasPrefix(key, "dn "):
 			return problemf(ErrDuplicate, "the entry's DN is in the input twice, first in %s", p.place(p.positions[old], where))
 		default:
 			return problemf(ErrDuplicate, "the %s %q is in the input twice, first in %s", k, name, p.place(p.positions[old], where))
 		}
 	}
-	p.kinds = append(p.kinds, k)
+	p.kindOf = append(p.kindOf, k)
 	p.positions = append(p.positions, where)
 	return nil
 }
 
-// addMember adds a membership.
+// addMember adds a membership of a group.
 func (p *Plan) addMember(group, member symbol) error {
-	p.members++
-	p.buf = binary.LittleEndian.AppendUint32(p.buf[:0], uint32(group))
-	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(member))
+	return p.addLink(link{memberOf, group, member})
+}
+
+func (p *Plan) addLink(l link) error {
+	p.links++
+	p.buf = binary.LittleEndian.AppendUint32(append(p.buf[:0], byte(l.relation)), uint32(l.group))
+	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(l.member))
 	return p.edges.write(p.buf)
 }
 
 // eachRecord calls fn for every user and group in the order of the input. An
 // error of fn is returned with the record's line.
 func (p *Plan) eachRecord(ctx context.Context, fn func(rec *record) error) error {
-	in, err := p.records.reader()
-	if err != nil {
-		return err
-	}
-	var buf []byte
-	for slot := uint32(0); ; slot++ {
-		if buf, err = readFramed(in, buf); errors.Is(err, io.EOF) {
-			return nil
-		}
+	slot := uint32(0)
+	return p.records.eachFrame(ctx, func(frame []byte) error {
 		var rec record
-		if err == nil {
-			err = rec.decode(buf)
+		if err := rec.decode(frame); err != nil {
+			return err
 		}
-		for err == nil && p.kinds[slot] == 0 {
+		for p.kindOf[slot] == 0 {
 			slot++ // an LDIF entry that is neither user nor group has a number and no record
 		}
 		rec.slot = slot
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err == nil {
-			err = p.fail(rec.at, fn(&rec))
-		}
-		if err != nil {
-			return err
-		}
-	}
+		slot++
+		return p.fail(rec.at, fn(&rec))
+	})
 }
 
-// eachEdge calls fn for every membership in the order of the input.
-func (p *Plan) eachEdge(ctx context.Context, fn func(group, member symbol) error) error {
+// eachLink calls fn for every link in the order of the input.
+func (p *Plan) eachLink(ctx context.Context, fn func(link) error) error {
 	in, err := p.edges.reader()
 	if err != nil {
 		return err
 	}
-	var pair [edgeBytes]byte
-	for n := p.members; n > 0; n-- {
-		if _, err := io.ReadFull(in, pair[:]); err != nil {
+	var b [edgeBytes]byte
+	for n := p.links; n > 0; n-- {
+		if _, err := io.ReadFull(in, b[:]); err != nil {
 			return errSpool
 		}
 		if n&0xfff == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := fn(symbol(binary.LittleEndian.Uint32(pair[:4])), symbol(binary.LittleEndian.Uint32(pair[4:]))); err != nil {
+		l := link{relation(b[0]), symbol(binary.LittleEndian.Uint32(b[1:5])), symbol(binary.LittleEndian.Uint32(b[5:]))}
+		if err := fn(l); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,10 @@ const (
 	kindDirectory kind = iota + 1
 	kindUser
 	kindGroup
+	kindOrganization
+	kindRole
+	kindOrgMembership
+	kinds = iota + 1
 )
 
 func (k kind) String() string {
@@ -28,6 +32,12 @@ func (k kind) String() string {
 		return "user"
 	case kindGroup:
 		return "group"
+	case kindOrganization:
+		return "organization"
+	case kindRole:
+		return "role"
+	case kindOrgMembership:
+		return "orgMembership"
 	}
 	return "record"
 }
@@ -49,13 +59,29 @@ const (
 	hasDomain
 	hasCreated
 	hasUpdated
+	hasName
+	hasPermissions
+	hasRoles
+	hasNetworks
+	hasOwner
+
+	// onlyNew: the record is there because something named it. One that exists
+	// stays as it is.
+	onlyNew
 )
+
+// header is what records of every kind have.
+type header struct {
+	kind    kind
+	at      position
+	has     fields
+	created time.Time
+	updated time.Time
+}
 
 // record is one directory, user or group of an input.
 type record struct {
-	kind        kind
-	at          position
-	has         fields
+	header
 	directory   roster.DirectoryID // a directory's own id; of a user or group, where it belongs
 	name        string
 	number      uint64
@@ -68,8 +94,6 @@ type record struct {
 	domain      string
 	abilities   []string
 	attributes  map[string][]string
-	created     time.Time
-	updated     time.Time
 
 	size int    // its bytes in the spool; set by decode
 	slot uint32 // its number in the plan; set by eachRecord
@@ -90,27 +114,38 @@ func (r *record) ownUID() (string, bool) {
 
 // encode appends the record's bytes for the spool: fixed order, every field.
 func (r *record) encode(dst []byte) []byte {
-	dst = append(dst, byte(r.kind))
-	for _, n := range []uint64{uint64(r.at), uint64(r.has), uint64(r.directory), r.number} {
+	dst = r.header.encode(dst)
+	for _, n := range []uint64{uint64(r.directory), r.number} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	for _, s := range []string{r.name, r.uid, r.fullName, r.email, r.description, r.dirType, r.domain} {
 		dst = appendString(dst, s)
 	}
-	flag := byte(0)
-	if r.flag {
-		flag = 1
-	}
-	dst = appendStrings(append(dst, flag), r.abilities)
+	dst = appendStrings(appendBool(dst, r.flag), r.abilities)
 	dst = binary.AppendUvarint(dst, uint64(len(r.attributes)))
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
 		dst = appendStrings(appendString(dst, name), r.attributes[name])
 	}
-	for _, t := range []time.Time{r.created, r.updated} {
+	return dst
+}
+
+// encode appends the header; its first byte is the kind.
+func (h *header) encode(dst []byte) []byte {
+	dst = append(dst, byte(h.kind))
+	dst = binary.AppendUvarint(dst, uint64(h.at))
+	dst = binary.AppendUvarint(dst, uint64(h.has))
+	for _, t := range []time.Time{h.created, h.updated} {
 		dst = binary.AppendVarint(dst, t.Unix())
 		dst = binary.AppendUvarint(dst, uint64(t.Nanosecond()))
 	}
 	return dst
+}
+
+func appendBool(dst []byte, b bool) []byte {
+	if b {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
 }
 
 func appendString(dst []byte, s string) []byte {
@@ -131,13 +166,12 @@ var errSpool = errors.New("the temporary file of the import was changed by someb
 // decode reads what encode wrote.
 func (r *record) decode(src []byte) error {
 	d := decoder{src: src}
-	*r = record{kind: kind(d.byte()), size: len(src)}
-	r.at, r.has = position(d.uvarint()), fields(d.uvarint())
+	*r = record{header: d.header(), size: len(src)}
 	r.directory, r.number = roster.DirectoryID(d.uvarint()), d.uvarint()
 	for _, s := range []*string{&r.name, &r.uid, &r.fullName, &r.email, &r.description, &r.dirType, &r.domain} {
 		*s = d.string()
 	}
-	r.flag = d.byte() == 1
+	r.flag = d.bool()
 	r.abilities = d.strings()
 	if n := d.uvarint(); n > 0 {
 		r.attributes = make(map[string][]string, min(n, uint64(len(d.src))))
@@ -149,14 +183,7 @@ func (r *record) decode(src []byte) error {
 			}
 		}
 	}
-	for _, t := range []*time.Time{&r.created, &r.updated} {
-		seconds := d.varint()
-		*t = time.Unix(seconds, int64(d.uvarint())).UTC()
-	}
-	if d.bad || len(d.src) > 0 {
-		return errSpool
-	}
-	return nil
+	return d.end()
 }
 
 // decoder takes values off the front of src; bad says that one was not there.
@@ -164,6 +191,26 @@ type decoder struct {
 	src []byte
 	bad bool
 }
+
+// end returns errSpool unless everything was there and nothing is left.
+func (d *decoder) end() error {
+	if d.bad || len(d.src) > 0 {
+		return errSpool
+	}
+	return nil
+}
+
+func (d *decoder) header() header {
+	h := header{kind: kind(d.byte())}
+	h.at, h.has = position(d.uvarint()), fields(d.uvarint())
+	for _, t := range []*time.Time{&h.created, &h.updated} {
+		seconds := d.varint()
+		*t = time.Unix(seconds, int64(d.uvarint())).UTC()
+	}
+	return h
+}
+
+func (d *decoder) bool() bool { return d.byte() == 1 }
 
 func (d *decoder) byte() byte {
 	if len(d.src) == 0 {

@@ -87,7 +87,12 @@ func fill(t *rapid.T, tx *roster.Txn) {
 				must(t, second(tx.Nest(g, groups[sub])))
 			}
 		}
+		if len(users) > 0 && rapid.Bool().Draw(t, "administered") {
+			must(t, second(tx.AddAdmins(g, rapid.SampledFrom(users).Draw(t, "administrator"))))
+			must(t, second(tx.AddAdminGroups(g, rapid.SampledFrom(groups).Draw(t, "administrators"))))
+		}
 	}
+	fillOrganizations(t, tx, users)
 }
 
 func second[T any](_ T, err error) error { return err }
@@ -124,8 +129,8 @@ func exportRapid(t *rapid.T, e *roster.Engine, f exchange.Format) string {
 
 // TestRoundTrip: JSON lines hold everything, in whatever order they come, and
 // importing them twice changes nothing.
-func TestRoundTrip(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+func TestRoundTrip(outer *testing.T) {
+	rapid.Check(outer, func(t *rapid.T) {
 		e := randomEngine(t)
 		first := exportRapid(t, e, exchange.JSONLines)
 		if sum, err := load(e, exchange.Options{Strict: true}, first); err != nil || sum.Revision != 1 {
@@ -138,7 +143,26 @@ func TestRoundTrip(t *testing.T) {
 		if second := exportRapid(t, other, exchange.JSONLines); second != first {
 			t.Fatalf("the export of an import of\n%s\nis\n%s", first, second)
 		}
+		if rapid.IntRange(0, 9).Draw(t, "built") == 0 { // it writes to disk
+			if second := exportRapid(t, buildRapid(t, outer.TempDir(), lines), exchange.JSONLines); second != first {
+				t.Fatalf("the export of what was built of\n%s\nis\n%s", first, second)
+			}
+		}
 	})
+}
+
+// buildRapid builds a store of JSON lines in a folder and opens it.
+func buildRapid(t *rapid.T, dir string, lines []string) *roster.Engine {
+	in := exchange.Input{Name: "input", Reader: strings.NewReader(strings.Join(lines, ""))}
+	plan, err := exchange.Read(context.Background(), exchange.Options{Strict: true}, in)
+	must(t, err)
+	defer plan.Close()
+	_, err = plan.Build(context.Background(), dir, roster.Options{})
+	must(t, err)
+	e, err := roster.Open(dir, roster.Options{})
+	must(t, err)
+	t.Cleanup(func() { e.Close() })
+	return e
 }
 
 // TestRoundTripLDIF: what LDIF holds comes back: names, mails, who is active

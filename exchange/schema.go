@@ -199,9 +199,8 @@ func (e *ldifEntry) finish() error {
 
 func (e *ldifEntry) group() error {
 	rec := record{
-		kind: kindGroup, at: at(e.input, e.line),
-		name: e.pop("cn"), description: e.pop("description"),
-		has: hasDescription | hasFlag,
+		header: header{kind: kindGroup, at: at(e.input, e.line), has: hasDescription | hasFlag},
+		name:   e.pop("cn"), description: e.pop("description"),
 	}
 	if rec.name == "" {
 		return problemf(ErrMalformed, "the group %s has no cn to be its name", quoteStart([]byte(e.dn)))
@@ -211,9 +210,8 @@ func (e *ldifEntry) group() error {
 
 func (e *ldifEntry) user() error {
 	rec := record{
-		kind: kindUser, at: at(e.input, e.line),
+		header:      header{kind: kindUser, at: at(e.input, e.line), has: hasFullName | hasEmail | hasDescription | hasFlag | hasAttributes},
 		description: e.dn, flag: !e.disabled(),
-		has: hasFullName | hasEmail | hasDescription | hasFlag | hasAttributes,
 	}
 	for _, name := range []string{"uid", "samaccountname", "cn"} {
 		if list := e.values(name); len(list) > 0 {

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -57,6 +58,30 @@ func (s *spool) reader() (*bufio.Reader, error) {
 		return nil, fmt.Errorf("temporary file for the import: %w", err)
 	}
 	return bufio.NewReaderSize(io.NewSectionReader(s.file, 0, s.size), 1<<16), nil
+}
+
+// eachFrame calls fn for everything that writeFramed wrote, in that order. The
+// bytes are fn's until it returns.
+func (s *spool) eachFrame(ctx context.Context, fn func(frame []byte) error) error {
+	in, err := s.reader()
+	if err != nil {
+		return err
+	}
+	var buf []byte
+	for {
+		if buf, err = readFramed(in, buf); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = fn(buf)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // readFramed reads one frame into buf, grown as need be; io.EOF at the end.

@@ -47,6 +47,7 @@ type reference struct {
 	kind      kind               // 0: a DN, which only a record of the input can define
 	directory roster.DirectoryID // when kind is not 0
 	name      string
+	byUID     bool // name is a uid, which no directory divides
 }
 
 // symbols maps names to symbols and symbols to the records that define them.
@@ -55,7 +56,7 @@ type symbols struct {
 	byKey   map[key]symbol
 	stands  []uint32              // by symbol: the number of its record, or nobody
 	pending map[symbol]*reference // used, not defined: gone as soon as a record defines it
-	claims  map[key]position      // numbers and uids, which records must not share
+	claims  map[key]position      // what only one record may have: a number, say
 }
 
 func newSymbols() *symbols {
@@ -70,6 +71,18 @@ func newSymbols() *symbols {
 // nameKey is the key of a user's or group's name in its directory.
 func nameKey(k kind, d roster.DirectoryID, name string) string {
 	return k.String() + " " + strconv.FormatUint(uint64(d), 10) + " " + text.Fold(name)
+}
+
+// uidKey is the key of a user's or group's uid.
+func uidKey(k kind, uid string) string { return k.String() + " uid " + uid }
+
+// organizationKey is the key of an organisation.
+func organizationKey(id string) string { return "organization " + text.Fold(id) }
+
+// roleKey is the key of a role. The ID of its organisation is a valid name, so
+// it holds no control character.
+func roleKey(organization, id string) string {
+	return "role " + text.Fold(organization) + "\x00" + text.Fold(id)
 }
 
 // dnKey is the key of a distinguished name in its normal form.
@@ -109,8 +122,8 @@ func (t *symbols) define(s string, number uint32) (uint32, bool) {
 	return number, true
 }
 
-// claim takes a number or uid for the record at p. It returns where it was
-// taken before, false: that claim stays.
+// claim takes what only one record may have for the record at p. It returns
+// where it was taken before, false: that claim stays.
 func (t *symbols) claim(s string, p position) (position, bool) {
 	k := t.key(s)
 	if old, ok := t.claims[k]; ok {
@@ -118,4 +131,10 @@ func (t *symbols) claim(s string, p position) (position, bool) {
 	}
 	t.claims[k] = p
 	return p, true
+}
+
+// claimed reports whether a record has taken that.
+func (t *symbols) claimed(s string) bool {
+	_, ok := t.claims[t.key(s)]
+	return ok
 }
