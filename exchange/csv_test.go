@@ -238,7 +238,11 @@ func TestRoundTripCSV(t *testing.T) {
 		} else if clash {
 			return
 		}
-		if a, b := people(t, e), people(t, other); !maps.Equal(a, b) {
+		want := people(t, e)
+		for name, rest := range want { // a line that ends with CR LF comes back with LF
+			want[name] = strings.ReplaceAll(rest, `\r\n`, `\n`)
+		}
+		if a, b := want, people(t, other); !maps.Equal(a, b) {
 			rt.Fatalf("the CSV\n%s\nholds\n%q\nnot\n%q", file, b, a)
 		}
 		if again, err := load(other, o, file); err != nil || again.Revision != sum.Revision {

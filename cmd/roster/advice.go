@@ -33,25 +33,31 @@ func (p *program) advise(err error) string {
 		return fmt.Sprintf("%q is ambiguous: write one of %s", ambiguous.Ref, strings.Join(ambiguous.Candidates, ", "))
 	}
 	for _, a := range advices {
-		if errors.Is(err, a.err) {
+		if errors.Is(err, a.err) && strings.Contains(text, a.about) {
 			return text + ": " + a.todo
 		}
 	}
 	return text
 }
 
-// advices say what to do about errors of the engine.
+// advices say what to do about errors of the engine, the first that fits: one
+// whose text holds what the advice is about.
 var advices = []struct {
-	err  error
-	todo string
+	err   error
+	about string
+	todo  string
 }{
-	{roster.ErrCorrupt, "keep a copy of the folder and restore the newest backup (roster restore)"},
-	{roster.ErrDiskFull, "nothing was changed; make room and run it again"},
-	{roster.ErrFailed, "the disk refused a write; whether the last change was kept shows when the data is opened again"},
-	{roster.ErrTooLarge, "the change is too large for one step; split it"},
-	{roster.ErrLimit, "the nesting of groups is too large; take groups out of each other"},
-	{roster.ErrNotFound, "check the spelling, or ask `roster members all` and `roster groups USER`"},
-	{roster.ErrSyntax, `an expression is made of group names, &, |, ! and parentheses; quote "a name with spaces"`},
+	{roster.ErrCorrupt, "", "keep a copy of the folder and restore the newest backup (roster restore)"},
+	{roster.ErrDiskFull, "", "nothing was changed; make room and run it again"},
+	{roster.ErrFailed, "", "the disk refused a write; whether the last change was kept shows when the data is opened again"},
+	{roster.ErrTooLarge, "", "the change is too large for one step; split it"},
+	{roster.ErrLimit, "", "the nesting of groups is too large; take groups out of each other"},
+	{roster.ErrLastOwner, "", "make another member an owner first (roster org join ORG USER --owner), or remove the organisation (roster org rm ORG)"},
+	{roster.ErrNotFound, `role "`, "check the spelling; `roster role list ORG` lists those that there are"},
+	{roster.ErrNotFound, `organisation "`, "check the spelling; `roster org list` lists those that there are"},
+	{roster.ErrNotFound, "", "check the spelling, or ask `roster members all` and `roster groups USER`"},
+	{roster.ErrInvalid, "is not public", "allow the addresses that the user is seen with on the internet"},
+	{roster.ErrSyntax, "", `an expression is made of group names, &, |, ! and parentheses; quote "a name with spaces"`},
 }
 
 // adviseOpen words errors of opening the data folder.

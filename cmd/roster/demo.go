@@ -38,9 +38,10 @@ type demo struct {
 func (p *program) demoCommand() *cobra.Command {
 	var writer bool
 	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Show the main of it on data made up in a temporary folder, in a few seconds",
-		Args:  cobra.NoArgs,
+		Use:     "demo",
+		Short:   "Show the main of it on data made up in a temporary folder, in a few seconds",
+		Example: example("roster demo"),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if writer {
 				return p.demoWriter(cmd.Context())
@@ -62,7 +63,7 @@ func (p *program) demoCommand() *cobra.Command {
 
 func (d *demo) run() error {
 	fmt.Fprintf(d.stdout, "roster demo: %s users in %s groups, made up in a temporary folder\n\n", count(demoUsers), count(demoGroups))
-	for _, step := range []func() error{d.load, d.ask, d.crash, d.verify} {
+	for _, step := range []func() error{d.load, d.ask, d.organise, d.crash, d.verify} {
 		if err := d.ctx.Err(); err != nil {
 			return err
 		}
@@ -185,7 +186,7 @@ func mebi(n int) string { return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1,
 // ask opens what was imported and asks the questions of the day.
 func (d *demo) ask() error {
 	start := time.Now()
-	return d.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+	return d.open(d.ctx, roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 		d.say("open", time.Since(start), "from nothing in memory to the first answer")
 		if err := d.askChecks(e); err != nil {
 			return err
@@ -293,6 +294,75 @@ func (d *demo) askSet(tx *roster.Txn) error {
 	return nil
 }
 
+// organise makes an organisation of some users and an administrator of a group,
+// in one Update, and asks about both.
+func (d *demo) organise() error {
+	return d.open(d.ctx, roster.Options{}, func(e *roster.Engine) error {
+		var admin roster.UserID
+		members := 0
+		start := time.Now()
+		_, err := e.Update(d.ctx, func(tx *roster.Txn) (err error) {
+			if members, err = organisation(tx, "agency", "contractors"); err != nil {
+				return err
+			}
+			group, err := tx.FindGroup("division-0")
+			if err != nil {
+				return err
+			}
+			if admin, err = tx.FindUser(demoUser(1)); err == nil {
+				_, err = tx.AddAdmins(group, admin)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		d.say("organise", time.Since(start), "an organisation of %s members with an owner and a role, in one durable step", count(members))
+		return e.View(d.ctx, func(tx *roster.Txn) error {
+			start := time.Now()
+			groups, err := tx.Administered(admin)
+			if err != nil {
+				return err
+			}
+			assignable, err := tx.Assignable(admin)
+			if err != nil {
+				return err
+			}
+			d.say("delegate", time.Since(start), "%s administers %s and may give it any of %s users",
+				tx.Username(admin), joined(tx, groups), count(assignable.Len()))
+			return nil
+		})
+	})
+}
+
+// organisation makes an organisation of the members of a group, the first of
+// them its owner.
+func organisation(tx *roster.Txn, id, of string) (int, error) {
+	group, err := tx.FindGroup(of)
+	if err != nil {
+		return 0, err
+	}
+	members, err := tx.Members(group)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.PutOrganization(roster.Organization{ID: id}); err != nil {
+		return 0, err
+	}
+	if _, err := tx.PutRole(roster.Role{Organization: id, ID: "booker", Permissions: []string{"hours.write"}}); err != nil {
+		return 0, err
+	}
+	owner := true
+	for user := range members.ByName("") {
+		m := roster.OrgMembership{Organization: id, User: user, Owner: owner, Roles: []string{"booker"}}
+		if _, err := tx.PutOrgMembership(m); err != nil {
+			return 0, err
+		}
+		owner = false
+	}
+	return members.Len(), nil
+}
+
 // crash lets a child process write, kills it in the middle of that, and looks
 // whether everything that was acknowledged is there.
 func (d *demo) crash() error {
@@ -303,7 +373,7 @@ func (d *demo) crash() error {
 	}
 	d.say("kill -9", time.Since(start), "a process that added members one by one; %s adds were acknowledged", count(acknowledged))
 	start = time.Now()
-	return d.open(roster.Options{}, func(e *roster.Engine) error {
+	return d.open(d.ctx, roster.Options{}, func(e *roster.Engine) error {
 		took := time.Since(start)
 		return e.View(d.ctx, func(tx *roster.Txn) error {
 			group, err := tx.FindGroup(demoTarget)
@@ -376,7 +446,7 @@ func (d *demo) killWriter() (int, error) {
 // demoWriter is the child process: it adds one user after the other to a group,
 // each in its own Update, and reports each when that has returned.
 func (p *program) demoWriter(ctx context.Context) error {
-	return p.open(roster.Options{}, func(e *roster.Engine) error {
+	return p.open(ctx, roster.Options{}, func(e *roster.Engine) error {
 		var group roster.GroupID
 		_, err := e.Update(ctx, func(tx *roster.Txn) (err error) {
 			group, err = tx.CreateGroup(roster.Group{Directory: 1, Name: demoTarget})
@@ -400,7 +470,7 @@ func (p *program) demoWriter(ctx context.Context) error {
 
 func (d *demo) verify() error {
 	start := time.Now()
-	return d.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+	return d.open(d.ctx, roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 		if err := e.Verify(d.ctx, nil); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,8 +65,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}()
 	root := p.command()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return exitDone
@@ -85,9 +84,26 @@ func oneLine(s string) string {
 // command returns the tree of commands.
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "roster",
-		Short:         "Users, groups and who belongs to what",
-		Long:          "roster keeps users, groups and memberships in a folder and answers questions about them.\nStart with `roster demo`.",
+		Use:   "roster",
+		Short: "Users, groups and who belongs to what",
+		Long: `roster keeps users, groups, organisations and who belongs to what in a folder,
+and answers questions about them. Start with ` + "`roster demo`" + `, or with the example
+below; those of the commands go on from it.`,
+		Example: example(
+			"roster user put alice --full-name 'Alice Liddell'",
+			"roster user put bob",
+			"roster group put sales",
+			"roster group put inside-sales",
+			"roster add inside-sales alice",
+			"roster add sales bob group:inside-sales",
+			"roster check alice sales                  # yes: through inside-sales",
+			"roster members 'sales & !inside-sales'    # bob",
+			"roster admin add sales alice",
+			"roster org put acme --name 'Acme Ltd'",
+			"roster role put acme clerk --permission orders.read",
+			"roster org join acme alice --owner",
+			"roster org join acme bob --role clerk",
+		),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -95,37 +111,75 @@ func (p *program) command() *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
 	folder := os.Getenv("ROSTER_DATA")
 	if folder == "" {
 		folder = "./roster-data"
 	}
 	root.PersistentFlags().StringVar(&p.data, "data", folder, "`DIR` of the data (or set ROSTER_DATA)")
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "answer in JSON: one object, or one a line")
-	root.AddCommand(
-		p.demoCommand(), p.importCommand(), p.exportCommand(),
-		p.checkCommand(), p.groupsCommand(), p.membersCommand(),
-		p.addCommand(), p.removeCommand(), p.userCommand(), p.groupCommand(),
-		p.changesCommand(), p.verifyCommand(), p.backupCommand(), p.restoreCommand(), p.statsCommand(),
-	)
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	_ = root.MarkPersistentFlagDirname("data") // fails only for a flag that does not exist
+	addGroup(root, "Begin:", p.demoCommand(), p.importCommand(), p.exportCommand())
+	addGroup(root, "Ask:", p.checkCommand(), p.groupsCommand(), p.membersCommand(), p.changesCommand())
+	addGroup(root, "Change who belongs to what:", p.addCommand(), p.removeCommand(), p.adminCommand())
+	addGroup(root, "Single records:", p.userCommand(), p.groupCommand(), p.orgCommand(), p.roleCommand())
+	addGroup(root, "Look after the data:", p.verifyCommand(), p.backupCommand(), p.restoreCommand(), p.statsCommand())
+	addGroup(root, "The program itself:")
+	root.SetHelpCommandGroupID("The program itself:")
+	root.SetCompletionCommandGroupID("The program itself:")
+	addCompletion(root)
 	return root
+}
+
+// addGroup adds commands under a title of the help.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = title
+		root.AddCommand(cmd)
+	}
 }
 
 // read opens the data read-only, calls fn with a view of it, and closes it.
 func (p *program) read(ctx context.Context, fn func(tx *roster.Txn) error) error {
-	return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+	return p.open(ctx, roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 		return e.View(ctx, fn)
 	})
 }
 
+// How long a command waits for another process to close the data, enough for one
+// that does a single thing, and how often it looks.
+const (
+	patience = time.Second
+	glance   = 20 * time.Millisecond
+)
+
 // open opens the data, calls fn and closes it.
-func (p *program) open(o roster.Options, fn func(e *roster.Engine) error) error {
+func (p *program) open(ctx context.Context, o roster.Options, fn func(e *roster.Engine) error) error {
 	e, err := roster.Open(p.data, o)
+	for end := time.Now().Add(patience); errors.Is(err, roster.ErrLocked) && time.Now().Before(end); {
+		if err := sleep(ctx, glance); err != nil {
+			return err
+		}
+		e, err = roster.Open(p.data, o)
+	}
 	if err != nil {
 		return &openError{err}
 	}
 	err = fn(e)
 	return errors.Join(err, e.Close())
+}
+
+// sleep waits, and returns the error of ctx if that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // openError is an error of opening the data, as against one of using it.

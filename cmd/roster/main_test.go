@@ -33,6 +33,19 @@ func TestMain(m *testing.M) {
 			}
 			time.Sleep(time.Minute)
 		},
+		// many writes JSON lines of that many users.
+		"many": func() {
+			var n int
+			fmt.Sscan(os.Args[2], &n)
+			out := []byte("{\"kind\":\"directory\",\"id\":1,\"name\":\"main\"}\n")
+			for i := range n {
+				out = fmt.Appendf(out, "{\"kind\":\"user\",\"directory\":1,\"username\":\"user%d\"}\n", i)
+			}
+			if err := os.WriteFile(os.Args[1], out, 0o600); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(exitError)
+			}
+		},
 		// zeros writes that many MiB of one line.
 		"zeros": func() {
 			var n int
@@ -171,6 +184,24 @@ func TestInterrupt(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("an interrupted import left a folder: %v", err)
+	}
+}
+
+// TestPatience: a command waits for another process that is done soon.
+func TestPatience(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	e, err := roster.Open(dir, roster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	time.AfterFunc(patience/4, func() { closed <- e.Close() })
+	var out, errs bytes.Buffer
+	if code := run(context.Background(), []string{"--data", dir, "user", "put", "alice"}, nil, &out, &errs); code != exitDone {
+		t.Errorf("exit code %d, stderr %q", code, errs.String())
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
 	}
 }
 

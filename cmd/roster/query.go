@@ -14,7 +14,12 @@ func (p *program) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check USER GROUP",
 		Short: "Say yes or no: is the user a member, directly or through nested groups? (exit code 0 or 1)",
-		Args:  cobra.ExactArgs(2),
+		Example: example(
+			"roster check alice sales",
+			"roster check alice@default sales && echo 'may sell'    # the exit code is the answer",
+		),
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: p.complete(userNames, groupNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var member bool
 			err := p.read(cmd.Context(), func(tx *roster.Txn) error {
@@ -47,35 +52,51 @@ func (p *program) checkCommand() *cobra.Command {
 func (p *program) groupsCommand() *cobra.Command {
 	var direct bool
 	cmd := &cobra.Command{
-		Use:   "groups USER",
-		Short: "List the groups of a user by name, one a line",
-		Args:  cobra.ExactArgs(1),
+		Use:               "groups USER",
+		Short:             "List the groups of a user by name, one a line",
+		Example:           example("roster groups alice", "roster groups alice --direct"),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: p.complete(userNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.read(cmd.Context(), func(tx *roster.Txn) error {
-				user, err := tx.FindUser(args[0])
-				if err != nil {
-					return err
-				}
-				of := tx.Groups
-				if direct {
-					of = tx.DirectGroups
-				}
-				groups, err := of(user)
-				if err != nil {
-					return err
-				}
-				out := bufio.NewWriter(p.stdout)
-				for _, id := range groups {
-					if err := p.writeGroup(out, tx, id); err != nil {
-						return err
-					}
-				}
-				return out.Flush()
-			})
+			if direct {
+				return p.listGroups(cmd, args[0], (*roster.Txn).DirectGroups)
+			}
+			return p.listGroups(cmd, args[0], (*roster.Txn).Groups)
 		},
 	}
 	cmd.Flags().BoolVar(&direct, "direct", false, "only groups that list the user itself")
 	return cmd
+}
+
+// listGroups prints groups of a user.
+func (p *program) listGroups(cmd *cobra.Command, ref string, of func(*roster.Txn, roster.UserID) ([]roster.GroupID, error)) error {
+	return p.read(cmd.Context(), func(tx *roster.Txn) error {
+		user, err := tx.FindUser(ref)
+		if err != nil {
+			return err
+		}
+		groups, err := of(tx, user)
+		if err != nil {
+			return err
+		}
+		out := bufio.NewWriter(p.stdout)
+		for _, id := range groups {
+			if err := p.writeGroup(out, tx, id); err != nil {
+				return err
+			}
+		}
+		return out.Flush()
+	})
+}
+
+// writeUser writes the line of one user. Home is what directories returned.
+func (p *program) writeUser(out *bufio.Writer, tx *roster.Txn, id roster.UserID, home func(roster.UserID) roster.DirectoryID) (err error) {
+	if p.json {
+		_, err = out.Write(userName(home(id), tx.Username(id)))
+	} else {
+		_, err = fmt.Fprintln(out, tx.Username(id))
+	}
+	return err
 }
 
 // writeGroup writes the line of one group.
@@ -88,9 +109,11 @@ func (p *program) writeGroup(out *bufio.Writer, tx *roster.Txn, id roster.GroupI
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(object("directory", uint64(g.Directory), "name", g.Name))
+	_, err = out.Write(groupName(g.Directory, g.Name))
 	return err
 }
+
+var errNegativeLimit = errors.New("--limit must not be negative")
 
 // memberList is the members command with its flags.
 type memberList struct {
@@ -109,16 +132,29 @@ func (p *program) membersCommand() *cobra.Command {
 
 An expression is made of names of groups, & (in both), | (in either), ! (not in)
 and parentheses; & binds tighter than |. A name with spaces is quoted. Beside
-names there are direct:GROUP, directory:D, user:NAME, active, all and none;
-group:NAME names a group called "all".
+names there are
 
-  roster members 'engineering & !contractors'
+  group:GROUP  direct:GROUP        members of a group (called "all", say), and direct ones
+  admins:GROUP                     its administrators
+  org:ID  owners:ID  role:ORG/ID   members and owners of an organisation, holders of a role
+  directory:D  user:NAME           users of a directory, one user
+  administered:USER                members of the groups that a user administers
+  assignable:USER                  users that it may make members of them
+  active  all  none
 
 When --limit cuts the list, standard error says how to continue it.`,
-		Args: cobra.ExactArgs(1),
+		Example: example(
+			"roster members sales",
+			"roster members 'sales & !inside-sales'",
+			"roster members 'org:acme & !owners:acme'",
+			"roster members all --limit 100",
+			"roster members --count 'sales & active'",
+		),
+		ValidArgsFunction: p.completeExpr,
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if m.limit < 0 {
-				return errors.New("--limit must not be negative")
+				return errNegativeLimit
 			}
 			if err := roster.Cursor(m.after).Validate(); m.after != "" && err != nil {
 				return fmt.Errorf("--after %q is not what an earlier list gave to continue with", m.after)
@@ -173,13 +209,7 @@ func (m *memberList) list(cmd *cobra.Command, tx *roster.Txn, set roster.Set) er
 		if n&0xfff == 0 && cmd.Context().Err() != nil {
 			return cmd.Context().Err()
 		}
-		var err error
-		if m.json {
-			_, err = out.Write(object("directory", uint64(home(id)), "username", tx.Username(id)))
-		} else {
-			_, err = fmt.Fprintln(out, tx.Username(id))
-		}
-		if err != nil {
+		if err := m.writeUser(out, tx, id, home); err != nil {
 			return err
 		}
 		last = id

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,34 +11,34 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rosterdb/roster"
-	"github.com/rosterdb/roster/exchange"
 )
 
-func (p *program) userCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "user", Short: "Create, change, remove or show one user", Args: cobra.NoArgs, RunE: needsVerb}
-	cmd.AddCommand(p.userPutCommand(), p.rmCommand("user", removeUser), &cobra.Command{
-		Use:   "show NAME",
-		Short: "Show a user with its groups",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return p.read(cmd.Context(), p.showUser(args[0])) },
-	})
-	return cmd
-}
-
-func (p *program) groupCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "group", Short: "Create, change, remove or show one group", Args: cobra.NoArgs, RunE: needsVerb}
-	cmd.AddCommand(p.groupPutCommand(), p.rmCommand("group", removeGroup), &cobra.Command{
-		Use:   "show NAME",
-		Short: "Show a group and how many members it has",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return p.read(cmd.Context(), p.showGroup(args[0])) },
-	})
+// noun returns the command that holds the verbs of one kind of record. Its
+// example is the first of each verb.
+func noun(name, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: needsVerb}
+	var lines []string
+	for _, v := range verbs {
+		first, _, _ := strings.Cut(v.Example, "\n")
+		lines = append(lines, strings.TrimSpace(first))
+	}
+	cmd.Example = example(lines...)
+	cmd.AddCommand(verbs...)
 	return cmd
 }
 
 func needsVerb(cmd *cobra.Command, _ []string) error {
-	return fmt.Errorf("%s needs one of put, rm and show (%s --help)", cmd.Name(), cmd.CommandPath())
+	var verbs []string
+	for _, v := range cmd.Commands() {
+		verbs = append(verbs, v.Name())
+	}
+	last := len(verbs) - 1
+	return fmt.Errorf("%s needs one of %s and %s (%s --help)", cmd.Name(), strings.Join(verbs[:last], ", "), verbs[last], cmd.CommandPath())
 }
+
+// example returns lines as the help shows them. Each of them is run by a test,
+// on the data that the example of the program itself makes.
+func example(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }
 
 // putFlags are the fields that can be given on the command line. Only those
 // that are given change.
@@ -49,8 +50,9 @@ type putFlags struct {
 	description string
 }
 
-func (f *putFlags) register(cmd *cobra.Command) {
+func (f *putFlags) register(p *program, cmd *cobra.Command) {
 	f.cmd = cmd
+	defer p.completeFlag(cmd, "directory", directoryNames)
 	cmd.Flags().StringVar(&f.directory, "directory", "", "name or number of the `DIRECTORY` of a new record (default: the only one, or \"default\")")
 	cmd.Flags().Uint64Var(&f.number, "number", 0, "the `id` in APIs that speak integers")
 	cmd.Flags().StringVar(&f.uid, "uid", "", "the `id` in APIs that speak strings")
@@ -62,126 +64,6 @@ func set[T any](f *putFlags, flag string, to *T, value T) {
 	if f.cmd.Flags().Changed(flag) {
 		*to = value
 	}
-}
-
-func (p *program) userPutCommand() *cobra.Command {
-	var f putFlags
-	var fullName, email string
-	var active bool
-	var attributes []string
-	cmd := &cobra.Command{
-		Use:   "put NAME",
-		Short: "Create a user, or change the fields that are given",
-		Args:  cobra.ExactArgs(1),
-	}
-	f.register(cmd)
-	cmd.Flags().StringVar(&fullName, "full-name", "", "`name`")
-	cmd.Flags().StringVar(&email, "email", "", "`address`")
-	cmd.Flags().BoolVar(&active, "active", true, "--active=false keeps the user and its groups, out of the set active")
-	cmd.Flags().StringArrayVar(&attributes, "attribute", nil, "`NAME=VALUE`, repeated for several; replaces the values of that name, NAME= removes them")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		fill := func(u *roster.User) error {
-			set(&f, "number", &u.Number, f.number)
-			set(&f, "uid", &u.UID, f.uid)
-			set(&f, "description", &u.Description, f.description)
-			set(&f, "full-name", &u.FullName, fullName)
-			set(&f, "email", &u.Email, email)
-			set(&f, "active", &u.Active, active)
-			return setAttributes(u, attributes)
-		}
-		return p.put(cmd, args[0], func(tx *roster.Txn) (created, changed bool, err error) {
-			id, name, d, err := f.find(tx, args[0], findUserID)
-			if err != nil {
-				return false, false, err
-			}
-			if id == nil {
-				u := roster.User{Directory: d, Username: name, Active: true}
-				if err = fill(&u); err == nil {
-					_, err = tx.CreateUser(u)
-				}
-				return true, true, err
-			}
-			u, err := tx.User(roster.UserID(*id))
-			if err == nil {
-				err = fill(&u)
-			}
-			if err == nil {
-				changed, err = tx.PutUser(u)
-			}
-			return false, changed, err
-		})
-	}
-	return cmd
-}
-
-func setAttributes(u *roster.User, pairs []string) error {
-	given := map[string]bool{}
-	for _, pair := range pairs {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("--attribute %q must read NAME=VALUE", pair)
-		}
-		if u.Attributes == nil {
-			u.Attributes = map[string][]string{}
-		}
-		if !given[name] {
-			given[name] = true
-			delete(u.Attributes, name)
-		}
-		if value != "" {
-			u.Attributes[name] = append(u.Attributes[name], value)
-		}
-	}
-	return nil
-}
-
-func (p *program) groupPutCommand() *cobra.Command {
-	var f putFlags
-	var enterprise bool
-	var abilities []string
-	cmd := &cobra.Command{
-		Use:   "put NAME",
-		Short: "Create a group, or change the fields that are given",
-		Args:  cobra.ExactArgs(1),
-	}
-	f.register(cmd)
-	cmd.Flags().BoolVar(&enterprise, "enterprise", false, "its members come from an identity source")
-	cmd.Flags().StringArrayVar(&abilities, "ability", nil, "`ability` that it grants its members, repeated for several; replaces those it had, one that is empty removes all")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		fill := func(g *roster.Group) {
-			set(&f, "number", &g.Number, f.number)
-			set(&f, "uid", &g.UID, f.uid)
-			set(&f, "description", &g.Description, f.description)
-			set(&f, "enterprise", &g.Enterprise, enterprise)
-			if cmd.Flags().Changed("ability") {
-				g.Abilities = nil
-				for _, a := range abilities {
-					if a != "" {
-						g.Abilities = append(g.Abilities, a)
-					}
-				}
-			}
-		}
-		return p.put(cmd, args[0], func(tx *roster.Txn) (created, changed bool, err error) {
-			id, name, d, err := f.find(tx, args[0], findGroupID)
-			if err != nil {
-				return false, false, err
-			}
-			if id == nil {
-				g := roster.Group{Directory: d, Name: name}
-				fill(&g)
-				_, err = tx.CreateGroup(g)
-				return true, true, err
-			}
-			g, err := tx.Group(roster.GroupID(*id))
-			if err == nil {
-				fill(&g)
-				changed, err = tx.PutGroup(g)
-			}
-			return false, changed, err
-		})
-	}
-	return cmd
 }
 
 // finder looks a user or group up, by reference and by name in a directory.
@@ -273,7 +155,7 @@ func newDirectory(tx *roster.Txn, name string) (roster.DirectoryID, error) {
 
 // put runs an Update that creates or changes a record, and says what it did.
 func (p *program) put(cmd *cobra.Command, name string, fn func(tx *roster.Txn) (created, changed bool, err error)) error {
-	return p.open(roster.Options{}, func(e *roster.Engine) error {
+	return p.open(cmd.Context(), roster.Options{}, func(e *roster.Engine) error {
 		var created, changed bool
 		revision, err := e.Update(cmd.Context(), func(tx *roster.Txn) (err error) {
 			created, changed, err = fn(tx)
@@ -293,124 +175,53 @@ func (p *program) put(cmd *cobra.Command, name string, fn func(tx *roster.Txn) (
 	})
 }
 
-func (p *program) rmCommand(what string, remove func(tx *roster.Txn, ref string) error) *cobra.Command {
+// rmCommand returns the command that removes a record named by one argument.
+func (p *program) rmCommand(what, example string, names names, remove func(tx *roster.Txn, ref string) error) *cobra.Command {
 	return &cobra.Command{
-		Use:   "rm NAME",
-		Short: "Remove a " + what + " with its memberships",
-		Args:  cobra.ExactArgs(1),
+		Use:               "rm NAME",
+		Short:             "Remove a " + what + " with its memberships",
+		Example:           example,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: p.complete(names),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.open(roster.Options{}, func(e *roster.Engine) error {
-				revision, err := e.Update(cmd.Context(), func(tx *roster.Txn) error { return remove(tx, args[0]) })
-				if err != nil {
-					return err
-				}
-				return p.answer("removed "+args[0], object("removed", true, "revision", uint64(revision)))
-			})
+			return p.remove(cmd, args[0], func(tx *roster.Txn) error { return remove(tx, args[0]) })
 		},
 	}
 }
 
-func removeUser(tx *roster.Txn, ref string) error {
-	id, err := tx.FindUser(ref)
-	if err != nil {
+// remove runs an Update that removes a record, and says so.
+func (p *program) remove(cmd *cobra.Command, name string, fn func(tx *roster.Txn) error) error {
+	return p.open(cmd.Context(), roster.Options{}, func(e *roster.Engine) error {
+		revision, err := e.Update(cmd.Context(), fn)
+		if err != nil {
+			return err
+		}
+		return p.answer("removed "+name, object("removed", true, "revision", uint64(revision)))
+	})
+}
+
+// given returns the values of a flag that may be repeated, without empty ones:
+// one that is empty is how to say none.
+func given(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+}
+
+// called replaces the handle of a user in the text of an error, which nobody can
+// know, by what the command called the user.
+func called(err error, id roster.UserID, ref string) error {
+	if err == nil || !strings.Contains(err.Error(), id.String()) {
 		return err
 	}
-	return tx.DeleteUser(id)
+	return &calledError{err, strings.ReplaceAll(err.Error(), id.String(), strconv.Quote(ref))}
 }
 
-func removeGroup(tx *roster.Txn, ref string) error {
-	id, err := tx.FindGroup(ref)
-	if err != nil {
-		return err
-	}
-	return tx.DeleteGroup(id)
+type calledError struct {
+	err  error
+	text string
 }
 
-// showUser prints a user: with --json as an export writes it, otherwise for
-// reading.
-func (p *program) showUser(ref string) func(tx *roster.Txn) error {
-	return func(tx *roster.Txn) error {
-		id, err := tx.FindUser(ref)
-		if err != nil {
-			return err
-		}
-		u, err := tx.User(id)
-		if err != nil {
-			return err
-		}
-		if p.json {
-			_, err := p.stdout.Write(exchange.AppendUser(nil, u))
-			return err
-		}
-		groups, err := tx.Groups(id)
-		if err != nil {
-			return err
-		}
-		direct, err := tx.DirectGroups(id)
-		if err != nil {
-			return err
-		}
-		s := sheet{}
-		s.row("username", u.Username)
-		s.row("directory", directoryName(tx, u.Directory))
-		s.row("number", strconv.FormatUint(u.Number, 10))
-		s.row("uid", u.UID)
-		s.row("full name", u.FullName)
-		s.row("email", u.Email)
-		s.row("description", u.Description)
-		s.row("active", yesNo(u.Active))
-		s.attributes(u.Attributes)
-		s.row("groups", fmt.Sprintf("%d, %d of them directly", len(groups), len(direct)))
-		s.times(u.Created, u.Updated)
-		return s.print(p.stdout)
-	}
-}
-
-// showGroup is showUser for a group.
-func (p *program) showGroup(ref string) func(tx *roster.Txn) error {
-	return func(tx *roster.Txn) error {
-		id, err := tx.FindGroup(ref)
-		if err != nil {
-			return err
-		}
-		g, err := tx.Group(id)
-		if err != nil {
-			return err
-		}
-		if p.json {
-			_, err := p.stdout.Write(exchange.AppendGroup(nil, g))
-			return err
-		}
-		direct, err := tx.DirectMembers(id)
-		if err != nil {
-			return err
-		}
-		all, err := tx.Members(id)
-		if err != nil {
-			return err
-		}
-		subgroups, err := tx.Subgroups(id)
-		if err != nil {
-			return err
-		}
-		s := sheet{}
-		s.row("name", g.Name)
-		s.row("directory", directoryName(tx, g.Directory))
-		s.row("number", strconv.FormatUint(g.Number, 10))
-		s.row("uid", g.UID)
-		s.row("description", g.Description)
-		s.row("enterprise", yesNo(g.Enterprise))
-		s.row("abilities", strings.Join(g.Abilities, ", "))
-		s.row("members", fmt.Sprintf("%d, %d of them directly", all.Len(), direct.Len()))
-		names := make([]string, len(subgroups))
-		for i, sub := range subgroups {
-			names[i] = tx.GroupName(sub)
-		}
-		s.row("groups in it", strings.Join(names, ", "))
-		s.times(g.Created, g.Updated)
-		return s.print(p.stdout)
-	}
-}
+func (e *calledError) Error() string { return e.text }
+func (e *calledError) Unwrap() error { return e.err }
 
 func directoryName(tx *roster.Txn, id roster.DirectoryID) string {
 	d, err := tx.Directory(id)

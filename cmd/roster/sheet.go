@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"unicode/utf8"
 )
 
@@ -40,3 +41,30 @@ func (s *sheet) print(w io.Writer) error {
 	_, err := io.WriteString(w, out.String())
 	return err
 }
+
+// table is rows of columns for reading, under headings.
+type table struct {
+	out  *tabwriter.Writer
+	rows int
+	head []string
+}
+
+func newTable(w io.Writer, head ...string) *table {
+	return &table{out: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0), head: head}
+}
+
+// row adds a row; the first brings the headings.
+func (t *table) row(columns ...any) {
+	if t.rows++; t.rows == 1 {
+		fmt.Fprintln(t.out, strings.Join(t.head, "\t"))
+	}
+	for i, c := range columns {
+		if i > 0 {
+			fmt.Fprint(t.out, "\t")
+		}
+		fmt.Fprint(t.out, c)
+	}
+	fmt.Fprintln(t.out) // print returns the error
+}
+
+func (t *table) print() error { return t.out.Flush() }

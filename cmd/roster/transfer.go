@@ -29,17 +29,28 @@ func (p *program) importCommand() *cobra.Command {
 	im := &importer{program: p}
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
-		Short: "Add what LDIF or JSON-lines files hold; - is standard input",
-		Long: `Add what LDIF or JSON-lines files hold; - is standard input.
+		Short: "Add what LDIF, CSV or JSON-lines files hold; - is standard input",
+		Long: `Add what LDIF, CSV or JSON-lines files hold; - is standard input.
+
+A CSV has a row of names first: username and any of fullName, email, description,
+active and groups (separated by ;), or group and member.
 
 All of the input is checked before anything is changed. An import adds and
 changes, and never removes; doing it twice changes nothing the second time. It
 prints what the input held and the revision that has all of it.`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return im.run(cmd.Context(), args) },
+		Example: example(
+			"roster export all.jsonl && roster --data copy import all.jsonl",
+			"printf 'username,fullName,groups\\ncarol,Carol Jones,sales\\n' | roster import --format csv -",
+			"roster export --format ldif company.ldif && roster --data other import --directory company company.ldif",
+		),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: files,
+		RunE:              func(cmd *cobra.Command, args []string) error { return im.run(cmd.Context(), args) },
 	}
-	cmd.Flags().StringVar(&im.format, "format", "auto", "auto, ldif or jsonl")
-	cmd.Flags().StringVar(&im.directory, "directory", "", "`NAME` of the directory that an LDIF goes to, created if need be (default \"default\")")
+	cmd.Flags().StringVar(&im.format, "format", "auto", "auto, ldif, csv or jsonl")
+	cmd.Flags().StringVar(&im.directory, "directory", "", "`NAME` of the directory that an LDIF or CSV goes to, created if need be (default \"default\")")
+	completeWords(cmd, "format", "auto", "ldif", "csv", "jsonl")
+	p.completeFlag(cmd, "directory", directoryNames)
 	cmd.Flags().BoolVar(&im.strict, "strict", false, "a member that names nobody is an error")
 	return cmd
 }
@@ -69,9 +80,14 @@ func (im *importer) run(ctx context.Context, files []string) error {
 		return err
 	}
 	im.progress.finish()
-	_, err = im.stdout.Write(object(
+	line := object(
 		"users", uint64(sum.Users), "groups", uint64(sum.Groups), "memberships", uint64(sum.Memberships),
-		"unresolved", uint64(sum.Unresolved), "revision", uint64(sum.Revision), "seconds", time.Since(start).Seconds()))
+		"unresolved", uint64(sum.Unresolved), "revision", uint64(sum.Revision), "seconds", time.Since(start).Seconds())
+	if sum.Admins+sum.Organizations+sum.Roles+sum.OrgMemberships > 0 {
+		line = extend(line, "admins", uint64(sum.Admins), "organizations", uint64(sum.Organizations),
+			"roles", uint64(sum.Roles), "orgMemberships", uint64(sum.OrgMemberships))
+	}
+	_, err = im.stdout.Write(line)
 	return err
 }
 
@@ -80,7 +96,7 @@ func (im *importer) run(ctx context.Context, files []string) error {
 // so that whoever cannot have it is told at once.
 func (im *importer) store(ctx context.Context, o exchange.Options, inputs []exchange.Input) (sum exchange.Summary, err error) {
 	if !vacant(im.data) {
-		err = im.open(roster.Options{}, func(e *roster.Engine) error {
+		err = im.open(ctx, roster.Options{}, func(e *roster.Engine) error {
 			sum, err = exchange.Import(ctx, e, o, inputs...)
 			return err
 		})
@@ -97,7 +113,7 @@ func (im *importer) store(ctx context.Context, o exchange.Options, inputs []exch
 	if !plan.Small() {
 		return plan.Build(ctx, im.data, roster.Options{})
 	}
-	err = im.open(roster.Options{}, func(e *roster.Engine) error {
+	err = im.open(ctx, roster.Options{}, func(e *roster.Engine) error {
 		sum, err = plan.Apply(ctx, e)
 		return err
 	})
@@ -152,8 +168,15 @@ func (p *program) exportCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "export [FILE]",
-		Short: "Write everything as JSON lines, or what an LDIF can hold",
-		Args:  cobra.MaximumNArgs(1),
+		Short: "Write everything as JSON lines, or what an LDIF or a CSV can hold",
+		Long: `Write everything as JSON lines, or what an LDIF or a CSV can hold, in an order that
+is the same every time. What the format leaves out is said on standard error.`,
+		Example: example(
+			"roster export > all.jsonl",
+			"roster export --format csv people.csv",
+		),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: files,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := exchange.ParseFormat(format)
 			if err != nil {
@@ -168,7 +191,7 @@ func (p *program) exportCommand() *cobra.Command {
 				g.finish()
 				fmt.Fprintf(p.stderr, "warning: %s\n", text)
 			}}
-			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+			return p.open(cmd.Context(), roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 				if len(args) == 0 || args[0] == "-" {
 					return exchange.Export(cmd.Context(), e, p.stdout, o)
 				}
@@ -176,7 +199,8 @@ func (p *program) exportCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "jsonl", "jsonl or ldif")
+	cmd.Flags().StringVar(&format, "format", "jsonl", "jsonl, ldif or csv")
+	completeWords(cmd, "format", "jsonl", "ldif", "csv")
 	return cmd
 }
 

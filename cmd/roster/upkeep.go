@@ -16,12 +16,13 @@ import (
 
 func (p *program) verifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify",
-		Short: "Read every byte of the data and check it (exit code 1 if it is damaged)",
-		Args:  cobra.NoArgs,
+		Use:     "verify",
+		Short:   "Read every byte of the data and check it (exit code 1 if it is damaged)",
+		Example: example("roster verify"),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			start := time.Now()
-			err := p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+			err := p.open(cmd.Context(), roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 				err := e.Verify(cmd.Context(), func(step string) {
 					if !p.json {
 						fmt.Fprintln(p.stdout, step)
@@ -49,11 +50,13 @@ func (p *program) verifyCommand() *cobra.Command {
 
 func (p *program) backupCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "backup FILE",
-		Short: "Write a backup; - is standard output",
-		Args:  cobra.ExactArgs(1),
+		Use:               "backup FILE",
+		Short:             "Write a backup; - is standard output",
+		Example:           example("roster backup monday.backup", "roster backup - | gzip > monday.backup.gz"),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: files,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+			return p.open(cmd.Context(), roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 				var revision roster.Revision
 				write := func(w io.Writer) (err error) {
 					revision, err = e.Backup(cmd.Context(), w)
@@ -73,9 +76,11 @@ func (p *program) backupCommand() *cobra.Command {
 
 func (p *program) restoreCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "restore FILE",
-		Short: "Make the data of a backup, in a folder that is missing or empty; - is standard input",
-		Args:  cobra.ExactArgs(1),
+		Use:               "restore FILE",
+		Short:             "Make the data of a backup, in a folder that is missing or empty; - is standard input",
+		Example:           example("roster backup monday.backup && roster --data restored restore monday.backup"),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: files,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := p.stdin
 			if args[0] != "-" {
@@ -95,7 +100,7 @@ func (p *program) restoreCommand() *cobra.Command {
 				}
 				return err
 			}
-			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+			return p.open(cmd.Context(), roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 				return p.answer(fmt.Sprintf("restored revision %s into %s", e.Revision(), p.data), object("revision", uint64(e.Revision())))
 			})
 		},
@@ -104,18 +109,21 @@ func (p *program) restoreCommand() *cobra.Command {
 
 func (p *program) statsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "stats",
-		Short: "Print sizes and revisions",
-		Args:  cobra.NoArgs,
+		Use:     "stats",
+		Short:   "Print sizes and revisions",
+		Example: example("roster stats", "roster stats --json"),
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
+			return p.open(cmd.Context(), roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
 				s := e.Stats()
 				if p.json {
 					_, err := p.stdout.Write(object(
 						"revision", uint64(s.Revision), "folded", uint64(s.Folded), "oldest", uint64(s.Oldest),
 						"directories", uint64(s.Directories), "users", uint64(s.Users), "activeUsers", uint64(s.ActiveUsers),
 						"groups", uint64(s.Groups), "memberships", uint64(s.Memberships), "nestings", uint64(s.Nestings),
-						"nestingPairs", uint64(s.NestingPairs), "journalBytes", uint64(s.JournalBytes), "diskBytes", uint64(s.DiskBytes)))
+						"nestingPairs", uint64(s.NestingPairs), "organizations", uint64(s.Organizations), "roles", uint64(s.Roles),
+						"orgMemberships", uint64(s.OrgMemberships), "administrators", uint64(s.Administrators),
+						"journalBytes", uint64(s.JournalBytes), "diskBytes", uint64(s.DiskBytes)))
 					return err
 				}
 				out := sheet{}
@@ -124,6 +132,13 @@ func (p *program) statsCommand() *cobra.Command {
 				out.row("groups", count(s.Groups))
 				out.row("memberships", fmt.Sprintf("%s of users, %s of groups", count(s.Memberships), count(s.Nestings)))
 				out.row("nesting", count(s.NestingPairs)+" pairs of a group and one above it")
+				if s.Administrators > 0 {
+					out.row("administrators", count(s.Administrators)+" of groups, users and groups")
+				}
+				if s.Organizations > 0 {
+					out.row("organisations", fmt.Sprintf("%s with %s and %s", count(s.Organizations),
+						plural(s.Roles, "role"), plural(s.OrgMemberships, "membership")))
+				}
 				out.row("revision", fmt.Sprintf("%d, folded up to %d, log kept from %d", s.Revision, s.Folded, s.Oldest))
 				out.row("disk", humanize.IBytes(uint64(s.DiskBytes)))
 				out.row("log", humanize.IBytes(uint64(s.JournalBytes))+" not yet folded")
@@ -136,37 +151,10 @@ func (p *program) statsCommand() *cobra.Command {
 // count writes a number with separators.
 func count(n int) string { return humanize.Comma(int64(n)) }
 
-func (p *program) changesCommand() *cobra.Command {
-	var from uint64
-	cmd := &cobra.Command{
-		Use:   "changes",
-		Short: "Print the log of changes as JSON lines",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.open(roster.Options{ReadOnly: true}, func(e *roster.Engine) error {
-				start := roster.Revision(from)
-				if !cmd.Flags().Changed("from") {
-					start = e.Stats().Oldest
-				}
-				return e.View(cmd.Context(), func(tx *roster.Txn) error {
-					out := bufio.NewWriter(p.stdout)
-					w := newChangeWriter(tx)
-					for c, err := range e.Changes(cmd.Context(), start) {
-						if errors.Is(err, roster.ErrTrimmed) {
-							return fmt.Errorf("changes before revision %d are no longer kept: begin with --from %[1]d", e.Stats().Oldest)
-						}
-						if err != nil {
-							return err
-						}
-						if _, err := out.Write(w.line(c)); err != nil {
-							return err
-						}
-					}
-					return out.Flush()
-				})
-			})
-		},
+// plural writes a number of things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
 	}
-	cmd.Flags().Uint64Var(&from, "from", 0, "begin with revision `REV` (default: the oldest that is kept)")
-	return cmd
+	return count(n) + " " + thing
 }
