@@ -30,7 +30,7 @@ func (tx *Txn) PutOrgMembership(m OrgMembership) (changed bool, err error) {
 		return false, fmt.Errorf("%v: %w", m.User, ErrNotFound)
 	}
 	if err := tx.checkMembership(org, &m); err != nil {
-		return false, fmt.Errorf("%v in organisation %q: %w", m.User, m.Organization, err)
+		return false, fmt.Errorf("%s in organisation %q: %w", tx.called(m.User), m.Organization, err)
 	}
 	joined := tx.st.joined(u)
 	if !tx.st.contains(u, org) {
@@ -45,7 +45,7 @@ func (tx *Txn) PutOrgMembership(m OrgMembership) (changed bool, err error) {
 		return false, err
 	}
 	if err := checkRevision(m.Revision, old.Revision); err != nil {
-		return false, fmt.Errorf("%v in organisation %q: %w", m.User, m.Organization, err)
+		return false, fmt.Errorf("%s in organisation %q: %w", tx.called(m.User), m.Organization, err)
 	}
 	if old.Owner && !m.Owner {
 		if err := tx.sparesOwner(org); err != nil {
@@ -139,23 +139,13 @@ func (tx *Txn) roleNumbers(org uint32, ids []string) ([]uint32, error) {
 	return out, nil
 }
 
-// checkNetworks returns the networks masked, IPv4 as such, each once. Networks
-// that nobody comes from over the internet are ErrInvalid, and so is one that
-// holds such a network.
+// checkNetworks returns the networks as PublicNetwork does, each once.
 func checkNetworks(list []netip.Prefix) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, p := range list {
-		if !p.IsValid() {
-			return nil, fmt.Errorf("allowed network %v: %w", p, ErrInvalid)
-		}
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		p = p.Masked()
-		for _, private := range privateNetworks {
-			if p.Overlaps(private) {
-				return nil, fmt.Errorf("allowed network %v: %v is not public: %w", p, private, ErrInvalid)
-			}
+		p, err := PublicNetwork(p)
+		if err != nil {
+			return nil, err
 		}
 		if !slices.Contains(out, p) {
 			out = append(out, p)
@@ -165,6 +155,26 @@ func checkNetworks(list []netip.Prefix) ([]netip.Prefix, error) {
 		}
 	}
 	return out, nil
+}
+
+// PublicNetwork returns a network as OrgMembership.AllowedIPs keeps it: masked,
+// one of IPv4 as such. It returns ErrInvalid for one from which nobody comes over
+// the internet (private, shared, loopback, link-local, multicast and reserved
+// addresses), and for one that holds such a network.
+func PublicNetwork(p netip.Prefix) (netip.Prefix, error) {
+	if !p.IsValid() {
+		return p, fmt.Errorf("allowed network %v: %w", p, ErrInvalid)
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	p = p.Masked()
+	for _, private := range privateNetworks {
+		if p.Overlaps(private) {
+			return p, fmt.Errorf("allowed network %v: %v is not public: %w", p, private, ErrInvalid)
+		}
+	}
+	return p, nil
 }
 
 // privateNetworks are those that cannot be the source of a connection over the
@@ -231,7 +241,7 @@ func (tx *Txn) leaveAll(u uint32) error {
 	for j := range tx.st.joined(u).all() {
 		if tx.st.contains(u, ownersOf(j.org)) {
 			if err := tx.sparesOwner(j.org); err != nil {
-				return fmt.Errorf("%v: %w", UserID(u), err)
+				return fmt.Errorf("%s: %w", tx.called(UserID(u)), err)
 			}
 		}
 		orgs = append(orgs, j.org)
@@ -282,6 +292,14 @@ func (tx *Txn) Permissions(organization string, user UserID) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
+// called returns what an error calls a user.
+func (tx *Txn) called(u UserID) string {
+	if name := tx.Username(u); name != "" {
+		return fmt.Sprintf("user %q", name)
+	}
+	return u.String()
+}
+
 // findMembership returns the number of the organisation of a membership that
 // exists.
 func (tx *Txn) findMembership(organization string, user UserID) (uint32, error) {
@@ -290,7 +308,7 @@ func (tx *Txn) findMembership(organization string, user UserID) (uint32, error) 
 		return 0, err
 	}
 	if !tx.st.contains(uint32(user), org) {
-		return 0, fmt.Errorf("%v in organisation %q: %w", user, clip(organization), ErrNotFound)
+		return 0, fmt.Errorf("%s in organisation %q: %w", tx.called(user), clip(organization), ErrNotFound)
 	}
 	return org, nil
 }
@@ -301,7 +319,7 @@ func (tx *Txn) membershipRecord(org, u uint32) (m OrgMembership, rec string, err
 		m, err = decodeMembership(UserID(u), rec)
 	}
 	if err != nil {
-		err = fmt.Errorf("%v in organisation %q: %w", UserID(u), tx.st.orgs.name(org), err)
+		err = fmt.Errorf("%s in organisation %q: %w", tx.called(UserID(u)), tx.st.orgs.name(org), err)
 	}
 	return m, rec, err
 }

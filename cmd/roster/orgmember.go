@@ -106,7 +106,7 @@ func (f *joinFlags) join(tx *roster.Txn, org, ref string) (created, changed bool
 	}
 	f.fill(&m)
 	changed, err = tx.PutOrgMembership(m)
-	return created, changed, called(err, user, ref)
+	return created, changed, err
 }
 
 func (f *joinFlags) fill(m *roster.OrgMembership) {
@@ -136,7 +136,7 @@ func (p *program) orgLeaveCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return called(tx.DeleteOrgMembership(m.Organization, m.User), m.User, args[1])
+				return tx.DeleteOrgMembership(m.Organization, m.User)
 			})
 		},
 	}

@@ -206,23 +206,6 @@ func given(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 }
 
-// called replaces the handle of a user in the text of an error, which nobody can
-// know, by what the command called the user.
-func called(err error, id roster.UserID, ref string) error {
-	if err == nil || !strings.Contains(err.Error(), id.String()) {
-		return err
-	}
-	return &calledError{err, strings.ReplaceAll(err.Error(), id.String(), strconv.Quote(ref))}
-}
-
-type calledError struct {
-	err  error
-	text string
-}
-
-func (e *calledError) Error() string { return e.text }
-func (e *calledError) Unwrap() error { return e.err }
-
 func directoryName(tx *roster.Txn, id roster.DirectoryID) string {
 	d, err := tx.Directory(id)
 	if err != nil {

@@ -104,7 +104,7 @@ func removeUser(tx *roster.Txn, ref string) error {
 	if err != nil {
 		return err
 	}
-	return called(tx.DeleteUser(id), id, ref)
+	return tx.DeleteUser(id)
 }
 
 // showUser prints a user: with --json as an export writes it, otherwise for
