@@ -3,8 +3,6 @@ package roster
 import (
 	"fmt"
 	"slices"
-
-	"github.com/rosterdb/roster/internal/idlist"
 )
 
 // The administrators of a group are a set like any other: users stand in it, and
@@ -182,24 +180,6 @@ func (st *state) administered(u uint32) []uint32 {
 	return ascending(out)
 }
 
-// eachAdmin calls fn for the groups that a user administers, some of them more
-// than once.
-func (st *state) eachAdmin(u uint32, fn func(adminGroup)) {
-	for set := range idlist.All(st.setsOf(u)) {
-		if g := st.adminOf.Get(set); g.group != 0 {
-			fn(g)
-		}
-		if !st.nest.nested(set) {
-			continue
-		}
-		for _, above := range st.nest.at(set).above {
-			if g := st.adminOf.Get(above); g.group != 0 {
-				fn(g)
-			}
-		}
-	}
-}
-
 // AdministeredMembers returns the effective members of all groups that a user
 // administers, or ErrNotFound.
 func (tx *Txn) AdministeredMembers(u UserID) (Set, error) {
@@ -212,28 +192,11 @@ func (st *state) administeredMembers(u uint32) numbers {
 
 // Assignable returns the users that may be made members of the groups that a
 // user administers: those of the directories that these groups belong to. It
-// returns ErrNotFound if there is no such user. It looks at no other user: its
-// cost is that of passing over the user's groups.
+// returns ErrNotFound if there is no such user. It looks at no other user: at first
+// its cost is that of passing over the user's groups, and then next to nothing
+// until the user's groups change.
 func (tx *Txn) Assignable(u UserID) (Set, error) {
-	return tx.delegated(u, (*state).assignable)
-}
-
-func (st *state) assignable(u uint32) numbers {
-	const lately = 32 // looking further back would cost more than the few that it saves
-	var dirs []uint32
-	st.eachAdmin(u, func(g adminGroup) {
-		if !slices.Contains(dirs[max(0, len(dirs)-lately):], g.dir) {
-			dirs = append(dirs, g.dir)
-		}
-	})
-	if dirs = ascending(dirs); len(dirs) == len(st.dirs) {
-		return st.direct(setAll)
-	}
-	var out numbers
-	for _, d := range dirs {
-		out = out.or(st.direct(st.dir(DirectoryID(d)).set))
-	}
-	return out
+	return tx.delegated(u, tx.e.delegates.assignable)
 }
 
 func (tx *Txn) delegated(u UserID, of func(*state, uint32) numbers) (Set, error) {

@@ -29,6 +29,8 @@ type Engine struct {
 	store *store.Store
 	cache effectiveCache
 
+	delegates delegateCache
+
 	// now is the newest durable state. Readers load it and are done.
 	now atomic.Pointer[state]
 

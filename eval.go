@@ -63,7 +63,7 @@ func (tx *Txn) eval(st *state, x *exprNode) (numbers, error) {
 		case err != nil:
 			return numbers{}, err
 		case x.kind == exprAssignable:
-			return st.assignable(u), nil
+			return tx.e.delegates.assignable(st, u), nil
 		case x.kind == exprAdministered:
 			return st.administeredMembers(u), nil
 		}

@@ -21,6 +21,8 @@ type nesting struct {
 	bits   radix.Tree[uint64] // bit set&63 of word set>>6: the set has a parent
 	pairs  int                // (set, set above it), over all sets
 	unsure []uint32           // sets whose parents changed since settle; nil in a snapshot
+
+	version uint64 // another one whenever a link is
 }
 
 // node is one set that takes part in nesting. Nodes are immutable.
@@ -73,6 +75,7 @@ func (n *nesting) relink(own *radix.Owner, parent, child uint32, edit func([]uin
 	n.nodes.Set(own, parent, up.orNil())
 	n.nodes.Set(own, child, down.orNil())
 	n.unsure = append(n.unsure, child)
+	n.version++
 	return true
 }
 

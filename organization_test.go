@@ -361,6 +361,18 @@ func TestAdministrators(t *testing.T) {
 		c.same("assignable in both", all.Len(), 4)
 		return err
 	})
+	c.update(func(tx *roster.Txn) error {
+		if _, err := tx.PutDirectory(roster.Directory{ID: 3, Name: "guests"}); err != nil {
+			return err
+		}
+		_, err := tx.CreateUser(roster.User{Directory: 3, Username: "guest"})
+		return err
+	})
+	c.view(func(tx *roster.Txn) error {
+		all, err := tx.Assignable(c.users[1])
+		c.same("assignable after a directory has come", all.Len(), 4)
+		return err
+	})
 	c.update(func(tx *roster.Txn) error { return tx.DeleteGroup(leads) })
 	c.everywhere(func() {
 		c.same("administrators", c.e.Stats().Administrators, 1)

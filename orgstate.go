@@ -169,6 +169,7 @@ func (st *state) createAdmins(o *op) error {
 
 func (st *state) dropAdmins(o *op) {
 	st.dropSets(o.user)
+	st.adminVersion++
 	st.adminSet.Set(st.own, o.num, 0)
 	st.adminOf.Set(st.own, o.user, adminGroup{})
 	st.dirty.admins.Add(o.num)
@@ -176,6 +177,7 @@ func (st *state) dropAdmins(o *op) {
 
 // bindAdmins makes a set that of a group's administrators.
 func (st *state) bindAdmins(group, set uint32, of adminGroup) {
+	st.adminVersion++
 	st.adminSet.Set(st.own, group, set)
 	st.adminOf.Set(st.own, set, of)
 }

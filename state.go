@@ -32,6 +32,8 @@ type state struct {
 	adminSet radix.Tree[uint32]     // by group: the set of its administrators, 0 for none
 	adminOf  radix.Tree[adminGroup] // by set: the group whose administrators it holds, if any
 
+	adminVersion uint64 // another one whenever adminOf is another, or the list of directories
+
 	fresh records // changed since the last fold began
 	aged  records // being folded now, or just folded
 	base  uint64  // the fold under them: the revision at which Badger is read
@@ -332,6 +334,7 @@ func (st *state) putDirectory(o *op) error {
 		st.dirs[i] = e
 	} else {
 		st.dirs = slices.Insert(st.dirs, i, e)
+		st.adminVersion++
 		st.create(st.own, set, 0)
 		st.dirty.sets.Add(set)
 		st.nextSet = max(st.nextSet, set+1)
@@ -346,6 +349,7 @@ func (st *state) deleteDirectory(o *op) {
 		st.destroy(st.own, st.dirs[i].set)
 		st.dirty.sets.Add(st.dirs[i].set)
 		st.dirs = slices.Delete(slices.Clone(st.dirs), i, i+1)
+		st.adminVersion++
 		st.dirty.dirs[id] = struct{}{}
 	}
 }
