@@ -381,6 +381,18 @@ func TestAdministrators(t *testing.T) {
 	c.same("administrators", c.e.Stats().Administrators, 0)
 }
 
+// A verb that is refused for its length has not begun.
+func TestTooManyAdminGroups(t *testing.T) {
+	c := newBusiness(t)
+	before := c.e.Revision()
+	c.update(func(tx *roster.Txn) error {
+		_, err := tx.AddAdminGroups(c.group, slices.Repeat([]roster.GroupID{c.group}, 200_001)...)
+		isErr(t, err, roster.ErrLimit)
+		return nil
+	})
+	c.same("revision", c.e.Revision(), before)
+}
+
 func TestReplace(t *testing.T) {
 	c := newBusiness(t)
 	var b roster.GroupID

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/rosterdb/roster/internal/idlist"
 	"github.com/rosterdb/roster/store"
@@ -174,9 +175,10 @@ func firstOf(a, b string) string {
 // exists, so its absence is damage.
 func foldedRecord(s *store.Store, base uint64, key []byte, n uint32) (rec string, err error) {
 	err = s.Get(base, key, func(value []byte) error {
-		return eachRecord(string(value), func(k, _ uint32, r string) error {
+		page := unsafe.String(unsafe.SliceData(value), len(value)) // good until we return
+		return eachRecord(page, func(k, _ uint32, r string) error {
 			if k == n%recordPageSize {
-				rec = r
+				rec = strings.Clone(r)
 			}
 			return nil
 		})
