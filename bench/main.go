@@ -3,6 +3,7 @@
 //
 //	go run ./bench                              1M users, 20M memberships
 //	go run ./bench -users 100000                100k users, 2M memberships
+//	go run ./bench -report bench/results        the table of the README
 //
 // It prints a table. Each figure is a median of several rounds; the ratios to
 // the floors say more than the absolute figures, which move with the machine.
@@ -31,7 +32,15 @@ func main() {
 	keep := flag.String("keep", "", "make the organisation in this folder and keep it")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the rows to this file")
 	only := flag.String("only", "", "run one group of rows: floors, checks, lists, commits, beside, load or organisations")
+	results := flag.String("report", "", "print a Markdown table of the runs kept in this folder, and measure nothing")
 	flag.Parse()
+	if *results != "" {
+		if err := report(os.Stdout, *results); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	s := shape{users: *users, groups: *groups, memberships: *memberships}
 	if s.groups == 0 {
 		s.groups = max(s.users/10, 20)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,8 +16,28 @@ type table struct {
 }
 
 func (t *table) head(s shape) {
-	fmt.Printf("roster bench: %s, %d CPUs, %s/%s\n\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.GOOS, runtime.GOARCH)
+	fmt.Printf("roster bench: commit %s, %s, %d CPUs (%s), %s/%s\n\n", commit(), runtime.Version(), runtime.GOMAXPROCS(0), processor(), runtime.GOOS, runtime.GOARCH)
 	fmt.Printf("| %-58s | %12s | %s\n|%s|%s|---\n", "what", "median", "beside", strings.Repeat("-", 60), strings.Repeat("-", 14))
+}
+
+// commit returns what was measured, as far as git knows.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// processor returns what the system calls the processor.
+func processor() string {
+	info, _ := os.ReadFile("/proc/cpuinfo") // elsewhere there is none
+	for line := range strings.Lines(string(info)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
 }
 
 // wants reports whether rows of that name are asked for.
