@@ -13,8 +13,6 @@ import (
 // measures one, with its floors. Run them with
 //
 //	go test -bench . ./bench
-//
-//
 
 // world is an open organisation.
 type world struct {

@@ -14,9 +14,9 @@ type drawn struct{ t *rapid.T }
 
 func (d drawn) Intn(n int) int { return rapid.IntRange(0, n-1).Draw(d.t, "n") }
 
-// steps of a run from one seed in each mode: 11 modes make 27,500.
+// steps of a run from one seed in each mode: 11 modes make 22,000.
 const (
-	steps      = 2500
+	steps      = 2000
 	shortSteps = 250 // for the race detector
 )
 

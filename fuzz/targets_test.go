@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -57,12 +58,36 @@ func populate(tx *roster.Txn, m *model.Model) error {
 			}
 		}
 	}
-	return nil
+	return organize(tx)
+}
+
+// organize makes organisations and administrators, which the model of the small
+// world does without.
+func organize(tx *roster.Txn) error {
+	users, err := tx.Users()
+	if err != nil {
+		return err
+	}
+	u := slices.Collect(users.All())
+	g := slices.Collect(tx.GroupsByName())
+	_, err1 := tx.AddAdmins(g[0], u[:3]...)
+	_, err2 := tx.AddAdminGroups(g[1], g[0], g[1])
+	err = errors.Join(err1, err2)
+	for i, id := range []string{"x", "a/b", "Straße"} {
+		_, err1 := tx.PutOrganization(roster.Organization{ID: id, Name: "Name"})
+		_, err2 := tx.PutRole(roster.Role{Organization: id, ID: "c", Permissions: []string{"read", "*"}})
+		_, err3 := tx.PutOrgMembership(roster.OrgMembership{
+			Organization: id, User: u[i], Owner: true, Roles: []string{"c"}, AllowedIPs: []netip.Prefix{netip.MustParsePrefix("8.8.8.0/24")},
+		})
+		_, err4 := tx.PutOrgMembership(roster.OrgMembership{Organization: id, User: u[9], Default: i == 1, Permissions: []string{"write"}})
+		err = errors.Join(err, err1, err2, err3, err4)
+	}
+	return err
 }
 
 var someTexts = []string{
 	"anna", "bob@corp", "bob@a@b", "CORP\\STRASSE", "corp:anna", "#1", "#18446744073709551616", "a b", "all", "@", "\\", ":x", "\xff", "İ", "",
-	"anna & !(bob | \"a b\")", "direct:corp:anna|user:#2&active", `"a\"b"`, "role:\"a/b\"/c & org:x", "((((", strings.Repeat("!", 300) + "x",
+	"anna & !(bob | \"a b\")", "direct:corp:anna|user:#2&active", `"a\"b"`, "role:\"a/b\"/c & org:x", "admins:anna|owners:STRASSE|role:x/c", "administered:#1 & !assignable:\"bob\"", "((((", strings.Repeat("!", 300) + "x",
 }
 
 // FuzzExpr: whatever is read as an expression reads the same from its own text,
@@ -290,12 +315,29 @@ func lookAt(dir string) error {
 			if _, err := tx.User(u); err != nil {
 				return err
 			}
-			if _, err := tx.Groups(u); err != nil {
+			_, err1 := tx.Groups(u)
+			_, err2 := tx.Administered(u)
+			orgs, err3 := tx.OrganizationsOf(u)
+			if err := errors.Join(err1, err2, err3); err != nil {
 				return err
+			}
+			for _, id := range orgs {
+				if _, err := tx.Permissions(id, u); err != nil {
+					return err
+				}
 			}
 		}
 		for g := range tx.GroupsByName() {
-			if _, err := tx.Members(g); err != nil {
+			_, err1 := tx.Members(g)
+			_, err2 := tx.Admins(g)
+			if err := errors.Join(err1, err2); err != nil {
+				return err
+			}
+		}
+		for id := range tx.Organizations("") {
+			_, err1 := tx.Organization(id)
+			_, err2 := tx.Roles(id)
+			if err := errors.Join(err1, err2); err != nil {
 				return err
 			}
 		}

@@ -142,7 +142,11 @@ func (p *pen) write() error {
 func (p *pen) do(tx *roster.Txn, n int, deeds []deed) error {
 	j := job{tx: tx, dir: roster.DirectoryID(p.writer + 1)}
 	for _, d := range deeds {
-		if err := j.do(d); err != nil {
+		err := j.do(d)
+		if d.refused && !errors.Is(err, roster.ErrLastOwner) {
+			return fmt.Errorf("writer %d, task %d: %s was not refused: %v", p.writer, n, d.kind, err)
+		}
+		if err != nil && !d.refused {
 			return fmt.Errorf("writer %d, task %d: %s: %w", p.writer, n, d.kind, err)
 		}
 	}
@@ -204,6 +208,13 @@ func (j job) do(d deed) error {
 	case "create group":
 		_, err := j.tx.CreateGroup(roster.Group{Directory: j.dir, Name: d.group})
 		return err
+	case "create organisation":
+		_, err := j.tx.PutOrganization(roster.Organization{ID: orgID(j.dir, d.org)})
+		return err
+	case "delete organisation":
+		return j.tx.DeleteOrganization(orgID(j.dir, d.org))
+	case "join", "leave":
+		return j.sit(d)
 	}
 	g, err := j.group(d.group)
 	if err != nil {
@@ -217,6 +228,30 @@ func (j job) do(d deed) error {
 	}
 	return j.members(g, d)
 }
+
+// orgID returns the ID of an organisation of the writer who owns a directory.
+func orgID(dir roster.DirectoryID, org string) string { return fmt.Sprintf("%v %s", dir, org) }
+
+// sit makes a user a member of an organisation, or ends that.
+func (j job) sit(d deed) error {
+	u, err := j.user(d.user)
+	if err != nil {
+		return err
+	}
+	s := roster.OrgMembership{Organization: orgID(j.dir, d.org), User: u, Owner: d.seat.owner}
+	if d.kind == "leave" {
+		return j.tx.DeleteOrgMembership(s.Organization, u)
+	}
+	if _, err := j.tx.OrgMembership(s.Organization, u); err != nil {
+		s.Created = since(d.seat.since)
+	}
+	_, err = j.tx.PutOrgMembership(s)
+	return err
+}
+
+// since returns the time that a membership made by a task is from: clocks may go
+// back, tasks do not.
+func since(task int) time.Time { return time.Unix(int64(task), 0) }
 
 func (j job) relink(g roster.GroupID, d deed) error {
 	child, err := j.group(d.names[0])

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -40,6 +41,31 @@ func (w *world) read(tx *roster.Txn, dir roster.DirectoryID) error {
 				return err
 			}
 		}
+	}
+	for i := range orgs {
+		if err := w.readOrg(tx, dir, fmt.Sprint("org ", i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *world) readOrg(tx *roster.Txn, dir roster.DirectoryID, name string) error {
+	id := orgID(dir, name)
+	members, err := tx.OrgMembers(id)
+	if errors.Is(err, roster.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.orgs[name] = map[string]seat{}
+	for u := range members.All() {
+		m, err := tx.OrgMembership(id, u)
+		if err != nil {
+			return err
+		}
+		w.orgs[name][tx.Username(u)] = seat{owner: m.Owner, standard: m.Default, since: int(m.Created.Unix())}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -17,25 +18,45 @@ type builder interface {
 	CreateGroup(roster.Group) (roster.GroupID, error)
 	AddMembers(roster.GroupID, []roster.UserID) error
 	Nest(roster.GroupID, ...roster.GroupID) error
+	AddAdmins(roster.GroupID, ...roster.UserID) error
+	AddAdminGroups(roster.GroupID, ...roster.GroupID) error
+	PutOrganization(roster.Organization) error
+	PutRole(roster.Role) error
+	PutOrgMembership(roster.OrgMembership) error
 }
 
 // updater is a builder in a transaction.
 type updater struct{ *roster.Txn }
 
-func (u updater) PutDirectory(d roster.Directory) error {
-	_, err := u.Txn.PutDirectory(d)
-	return err
-}
+func (u updater) PutDirectory(d roster.Directory) error { return errorOf(u.Txn.PutDirectory(d)) }
 
 func (u updater) AddMembers(g roster.GroupID, users []roster.UserID) error {
-	_, err := u.Add(g, users...)
-	return err
+	return errorOf(u.Add(g, users...))
 }
 
 func (u updater) Nest(parent roster.GroupID, children ...roster.GroupID) error {
-	_, err := u.Txn.Nest(parent, children...)
-	return err
+	return errorOf(u.Txn.Nest(parent, children...))
 }
+
+func (u updater) AddAdmins(g roster.GroupID, users ...roster.UserID) error {
+	return errorOf(u.Txn.AddAdmins(g, users...))
+}
+
+func (u updater) AddAdminGroups(g roster.GroupID, admins ...roster.GroupID) error {
+	return errorOf(u.Txn.AddAdminGroups(g, admins...))
+}
+
+func (u updater) PutOrganization(o roster.Organization) error {
+	return errorOf(u.Txn.PutOrganization(o))
+}
+
+func (u updater) PutRole(r roster.Role) error { return errorOf(u.Txn.PutRole(r)) }
+
+func (u updater) PutOrgMembership(s roster.OrgMembership) error {
+	return errorOf(u.Txn.PutOrgMembership(s))
+}
+
+func errorOf[T any](_ T, err error) error { return err }
 
 // begin opens the engine on the world that the mode begins with.
 func (m *Machine) begin() error {
@@ -117,7 +138,45 @@ func (m *Machine) fill(b builder, w *model.Model) error {
 		}
 		parent = g
 	}
-	return nil
+	return errors.Join(m.fillAdmins(b, w), m.fillOrganizations(b, w))
+}
+
+// fillAdmins gives two groups administrators: many users, and a large group.
+func (m *Machine) fillAdmins(b builder, w *model.Model) error {
+	groups := w.LiveGroups
+	few, large := groups[1], groups[len(groups)-2]
+	many := w.Live[:1023+m.src.Intn(3)]
+	return errors.Join(
+		b.AddAdmins(few, many...), errorOf(w.AddAdmins(few, many...)),
+		b.AddAdminGroups(large, large, few), errorOf(w.AddAdminGroups(large, large, few)),
+	)
+}
+
+// fillOrganizations makes two organisations that have members in common, one
+// with members and holders of a role around the border of lists and shards.
+func (m *Machine) fillOrganizations(b builder, w *model.Model) error {
+	var err error
+	note := func(errs ...error) { err = errors.Join(append(errs, err)...) }
+	for _, id := range []string{"acme", "Globex"} {
+		o := roster.Organization{ID: id, Name: "built"}
+		note(b.PutOrganization(o), errorOf(w.PutOrganization(o)))
+		r := roster.Role{Organization: id, ID: "clerk", Permissions: []string{"read", "read", "write"}}
+		note(b.PutRole(r), errorOf(w.PutRole(r)))
+	}
+	members := w.Live[len(w.Live)/2-600:][:1030]
+	holders := 1023 + m.src.Intn(3)
+	for i, u := range members {
+		s := roster.OrgMembership{Organization: "ACME", User: u, Owner: i == 7}
+		if i < holders {
+			s.Roles = []string{"Clerk"}
+		}
+		note(b.PutOrgMembership(s), errorOf(w.PutOrgMembership(s)))
+		if i%9 == 0 {
+			s = roster.OrgMembership{Organization: "Globex", User: u, Default: i%2 == 0, Permissions: []string{"*"}}
+			note(b.PutOrgMembership(s), errorOf(w.PutOrgMembership(s)))
+		}
+	}
+	return err
 }
 
 func (m *Machine) fillGroup(b builder, w *model.Model, size int) (roster.GroupID, error) {

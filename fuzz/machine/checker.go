@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ type checker struct {
 	want      *model.Model
 	effective map[roster.GroupID]model.Set
 	everyone  model.Set
+	whole     int // large sets of single users that are still to be compared
 }
 
 func newChecker(tx *roster.Txn, want *model.Model) *checker {
@@ -50,6 +52,7 @@ const (
 // everything compares all that can be asked: of all groups, of the given number
 // of users, and pages and sets drawn from src.
 func (c *checker) everything(src Source, users int) error {
+	c.whole = 4
 	for _, g := range c.want.LiveGroups {
 		if err := c.group(g); err != nil {
 			return err
@@ -62,7 +65,8 @@ func (c *checker) everything(src Source, users int) error {
 			return err
 		}
 	}
-	return allOf(c.directories, c.groupOrder,
+	return allOf(c.directories, c.groupOrder, c.otherSets,
+		func() error { return c.organizations(src) },
 		func() error { return c.nobody(c.want.NextUser) },
 		func() error { return c.noGroup(c.want.NextGroup) },
 		func() error { return c.sets(src) })
@@ -90,8 +94,10 @@ func (c *checker) user(id roster.UserID) error {
 	if !ok1 || !ok2 || !ok3 || byName != id || byNumber != id || byUID != id || c.tx.Username(id) != want.Username {
 		return fmt.Errorf("%v: is %d %t by name, %d %t by number, %d %t by uid, and called %q", id, byName, ok1, byNumber, ok2, byUID, ok3, c.tx.Username(id))
 	}
-	if err := c.groupsOf(id); err != nil {
-		return fmt.Errorf("%v: %w", id, err)
+	for _, check := range []func(roster.UserID) error{c.groupsOf, c.administeredBy, c.organizationsOf} {
+		if err := check(id); err != nil {
+			return fmt.Errorf("%v: %w", id, err)
+		}
 	}
 	return nil
 }
@@ -144,6 +150,9 @@ func (c *checker) nobody(id roster.UserID) error {
 			return fmt.Errorf("%v, who does not exist, is in %v", id, g)
 		}
 	}
+	if err := errors.Join(c.nobodyAdministers(id), c.nobodyIsIn(id)); err != nil {
+		return fmt.Errorf("%v, who does not exist: %w", id, err)
+	}
 	return nil
 }
 
@@ -189,6 +198,7 @@ func (c *checker) content(id roster.GroupID, want *model.Group) error {
 			return sameList("subgroups", below, c.want.GroupsByName(func(g roster.GroupID) bool { return want.Children[g] }))
 		},
 		func() error { return sameList("parents", above, c.want.GroupsByName(c.want.Parents(id))) },
+		func() error { return c.administrators(id, want) },
 	)
 }
 
@@ -199,7 +209,10 @@ func (c *checker) noGroup(id roster.GroupID) error {
 	_, err3 := c.tx.DirectMembers(id)
 	_, err4 := c.tx.Subgroups(id)
 	_, err5 := c.tx.Parents(id)
-	for _, err := range []error{err1, err2, err3, err4, err5} {
+	_, err6 := c.tx.Admins(id)
+	_, err7 := c.tx.DirectAdmins(id)
+	_, err8 := c.tx.AdminGroups(id)
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8} {
 		if err := sameError(err, roster.ErrNotFound); err != nil {
 			return fmt.Errorf("%v, which does not exist: %w", id, err)
 		}
@@ -208,7 +221,7 @@ func (c *checker) noGroup(id roster.GroupID) error {
 		return fmt.Errorf("%v, which does not exist, is called %q", id, name)
 	}
 	for _, u := range c.want.Live[:min(len(c.want.Live), 8)] {
-		if c.tx.Check(u, id) || c.tx.CheckDirect(u, id) {
+		if c.tx.Check(u, id) || c.tx.CheckDirect(u, id) || c.tx.CheckAdmin(u, id) {
 			return fmt.Errorf("%v is in %v, which does not exist", u, id)
 		}
 	}

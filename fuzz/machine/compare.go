@@ -12,7 +12,7 @@ import (
 // classes are the errors that a model can ask for.
 var classes = []error{
 	roster.ErrNotFound, roster.ErrExists, roster.ErrConflict, roster.ErrInvalid, roster.ErrAmbiguous,
-	roster.ErrNotEmpty, roster.ErrLimit, roster.ErrReadOnlyTxn, roster.ErrTxnDone, roster.ErrReadOnly,
+	roster.ErrNotEmpty, roster.ErrLastOwner, roster.ErrLimit, roster.ErrReadOnlyTxn, roster.ErrTxnDone, roster.ErrReadOnly,
 	roster.ErrClosed, roster.ErrTrimmed, roster.ErrLocked, roster.ErrNotStore, roster.ErrCorrupt,
 }
 
@@ -103,12 +103,40 @@ func sameGroup(got, want *roster.Group) error {
 	return nil
 }
 
+func sameOrganization(got, want roster.Organization) error {
+	if !got.Created.Equal(want.Created) || !got.Updated.Equal(want.Updated) {
+		return fmt.Errorf("times of %+v, not %+v", got, want)
+	}
+	got.Created, got.Updated = want.Created, want.Updated
+	return same("organisation", got, want)
+}
+
+func sameRole(got, want *roster.Role) error {
+	if got.Organization != want.Organization || got.ID != want.ID || got.Name != want.Name || !slices.Equal(got.Permissions, want.Permissions) ||
+		!got.Created.Equal(want.Created) || !got.Updated.Equal(want.Updated) || got.Revision != want.Revision {
+		return fmt.Errorf("role is %+v, not %+v", *got, *want)
+	}
+	return nil
+}
+
+func sameMembership(got, want *roster.OrgMembership) error {
+	if got.Organization != want.Organization || got.User != want.User || got.Owner != want.Owner || got.Default != want.Default ||
+		!slices.Equal(got.Roles, want.Roles) || !slices.Equal(got.Permissions, want.Permissions) || !slices.Equal(got.AllowedIPs, want.AllowedIPs) ||
+		!got.Created.Equal(want.Created) || !got.Updated.Equal(want.Updated) || got.Revision != want.Revision {
+		return fmt.Errorf("membership is %+v, not %+v", *got, *want)
+	}
+	return nil
+}
+
 // sameChange compares an entry of the log.
 func sameChange(got, want *roster.Change) error {
 	wrong := got.Revision != want.Revision || !got.Time.Equal(want.Time) || got.Kind != want.Kind ||
 		got.DirID != want.DirID || got.UserID != want.UserID || got.GroupID != want.GroupID ||
 		!slices.Equal(got.Members, want.Members) || !slices.Equal(got.Subgroups, want.Subgroups) ||
-		(got.Directory == nil) != (want.Directory == nil) || (got.User == nil) != (want.User == nil) || (got.Group == nil) != (want.Group == nil)
+		got.OrgID != want.OrgID || got.RoleID != want.RoleID ||
+		(got.Directory == nil) != (want.Directory == nil) || (got.User == nil) != (want.User == nil) || (got.Group == nil) != (want.Group == nil) ||
+		(got.Organization == nil) != (want.Organization == nil) || (got.Role == nil) != (want.Role == nil) ||
+		(got.OrgMembership == nil) != (want.OrgMembership == nil)
 	var err error
 	switch {
 	case wrong:
@@ -119,6 +147,12 @@ func sameChange(got, want *roster.Change) error {
 		err = sameUser(got.User, want.User)
 	case got.Group != nil:
 		err = sameGroup(got.Group, want.Group)
+	case got.Organization != nil:
+		err = sameOrganization(*got.Organization, *want.Organization)
+	case got.Role != nil:
+		err = sameRole(got.Role, want.Role)
+	case got.OrgMembership != nil:
+		err = sameMembership(got.OrgMembership, want.OrgMembership)
 	}
 	return err
 }

@@ -92,7 +92,7 @@ func (m *Machine) operand(c *checker) expr {
 	fixed := func(s model.Set) func() (model.Set, error) {
 		return func() (model.Set, error) { return s, nil }
 	}
-	switch m.src.Intn(8) {
+	switch m.src.Intn(14) {
 	case 0:
 		return expr{"all", fixed(c.all())}
 	case 1:
@@ -106,6 +106,10 @@ func (m *Machine) operand(c *checker) expr {
 	case 4:
 		name := oneOf(m.src, directoryNames...)
 		return expr{"directory:" + m.quoted(name), func() (model.Set, error) { return c.directoryNamed(name) }}
+	case 5, 6, 7:
+		return m.orgOperand(c)
+	case 8, 9:
+		return m.adminOperand(c)
 	}
 	ref := m.groupRef(w)
 	g, err := model.Answer(w.FindGroup(ref))
@@ -136,6 +140,69 @@ func (c *checker) directoryNamed(name string) (model.Set, error) {
 		}
 	}
 	return nil, roster.ErrNotFound
+}
+
+// orgOperand draws the members, the owners or the holders of a role of an
+// organisation.
+func (m *Machine) orgOperand(c *checker) expr {
+	id, kind := m.orgID(c.want), m.src.Intn(3)
+	o := c.want.FindOrganization(id)
+	if kind == 2 {
+		role := oneOf(m.src, roleIDs...)
+		return expr{"role:" + m.quotedRole(id, role), func() (model.Set, error) {
+			if r := c.want.FindRole(id, role); r != nil {
+				return o.Holders(r), nil
+			}
+			return nil, roster.ErrNotFound
+		}}
+	}
+	return expr{[]string{"org:", "owners:"}[kind] + m.quoted(id), func() (model.Set, error) {
+		switch {
+		case o == nil:
+			return nil, roster.ErrNotFound
+		case kind == 0:
+			return o.All(), nil
+		}
+		return o.Owners(), nil
+	}}
+}
+
+// adminOperand draws the administrators of a group, or who is there for one.
+func (m *Machine) adminOperand(c *checker) expr {
+	if m.chance(2) {
+		ref := m.groupRef(c.want)
+		g, err := model.Answer(c.want.FindGroup(ref))
+		return expr{"admins:" + m.quoted(ref), func() (model.Set, error) {
+			if err != nil {
+				return nil, err
+			}
+			return c.adminsOf(g), nil
+		}}
+	}
+	word, mean := "administered:", c.administeredMembers
+	if m.chance(2) {
+		word, mean = "assignable:", c.want.Assignable
+	}
+	ref := m.userRef(c.want)
+	u, err := model.Answer(c.want.FindUser(ref))
+	return expr{word + m.quoted(ref), func() (model.Set, error) {
+		if err != nil {
+			return nil, err
+		}
+		return mean(c.administered(u)), nil
+	}}
+}
+
+// quotedRole returns the names of an organisation and a role as an expression
+// can hold them: each for itself, or in quotes around both.
+func (m *Machine) quotedRole(org, role string) string {
+	if strings.Contains(org, "/") {
+		return quote(org) + "/" + m.quoted(role)
+	}
+	if m.chance(3) {
+		return quote(org + "/" + role)
+	}
+	return m.quoted(org) + "/" + m.quoted(role)
 }
 
 // quoted returns a name as an expression can hold it behind a colon, without

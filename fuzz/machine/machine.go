@@ -31,8 +31,9 @@ type Machine struct {
 	base    string         // folder for the engine's folders
 	folders int
 	e       *roster.Engine
-	now     *model.Model // as of the newest revision
-	clock   time.Time    // what Options.Now tells
+	now     *model.Model    // as of the newest revision
+	oldest  roster.Revision // that Changes could give when the engine was opened: other options let go of the rest
+	clock   time.Time       // what Options.Now tells
 	src     Source
 
 	views   []*view
@@ -123,6 +124,7 @@ func (m *Machine) open() (err error) {
 		return fmt.Errorf("open: %w", err)
 	}
 	m.now = m.now.Reopened(m.maxNesting())
+	m.oldest = m.e.Stats().Oldest
 	return nil
 }
 
@@ -163,7 +165,9 @@ func (m *Machine) checkStats() error {
 		Revision: m.now.Revision, Folded: got.Folded, Oldest: got.Oldest,
 		Directories: len(m.now.Directories), Users: len(m.now.Users), ActiveUsers: len(m.now.Active()),
 		Groups: len(m.now.Groups), Memberships: m.now.Memberships(), Nestings: m.now.Nestings(), NestingPairs: m.now.Pairs(),
-		JournalBytes: got.JournalBytes, DiskBytes: got.DiskBytes,
+		Organizations: len(m.now.Organizations), Roles: m.now.RoleCount(), OrgMemberships: m.now.OrgMemberships(),
+		Administrators: m.now.Administrators(),
+		JournalBytes:   got.JournalBytes, DiskBytes: got.DiskBytes,
 	}
 	if got != want {
 		return fmt.Errorf("stats are %+v, not %+v", got, want)

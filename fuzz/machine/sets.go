@@ -45,16 +45,30 @@ func (c *checker) sets(src Source) error {
 
 // someSet draws a set of one kind or another.
 func (c *checker) someSet(src Source) (roster.Set, model.Set, error) {
-	if n := len(c.want.LiveGroups); n > 0 && src.Intn(4) > 0 {
-		g := c.want.LiveGroups[src.Intn(n)]
-		if src.Intn(2) == 0 {
+	kind := src.Intn(16)
+	groups, orgs := c.want.LiveGroups, c.want.OrganizationsByID("")
+	switch {
+	case kind < 11 && len(groups) > 0:
+		g := groups[src.Intn(len(groups))]
+		switch {
+		case kind < 5:
 			s, err := c.tx.Members(g)
 			return s, c.members(g), err
+		case kind < 9:
+			s, err := c.tx.DirectMembers(g)
+			return s, c.want.Groups[g].Members, err
 		}
-		s, err := c.tx.DirectMembers(g)
-		return s, c.want.Groups[g].Members, err
-	}
-	if src.Intn(2) == 0 {
+		s, err := c.tx.Admins(g)
+		return s, c.adminsOf(g), err
+	case kind < 14 && len(orgs) > 0:
+		o := orgs[src.Intn(len(orgs))]
+		if kind == 13 {
+			s, err := c.tx.OrgOwners(o.ID)
+			return s, o.Owners(), err
+		}
+		s, err := c.tx.OrgMembers(o.ID)
+		return s, o.All(), err
+	case kind < 15:
 		s, err := c.tx.Active()
 		return s, c.want.Active(), err
 	}

@@ -164,18 +164,7 @@ func (m *Machine) touched(x *update) error {
 		if err := same("revision", tx.Revision(), m.now.Revision); err != nil {
 			return err
 		}
-		c := newChecker(tx, m.now)
-		for _, u := range x.users {
-			if err := c.user(u); err != nil {
-				return err
-			}
-		}
-		for _, g := range x.groups {
-			if err := c.group(g); err != nil {
-				return err
-			}
-		}
-		return nil
+		return newChecker(tx, m.now).touched(x)
 	})
 }
 
@@ -186,9 +175,12 @@ func (m *Machine) read() error {
 	}
 	return m.view(func(tx *roster.Txn) error {
 		c := newChecker(tx, m.now)
+		c.whole = 2
 		return allOf(
 			func() error { return c.user(m.userID(m.now)) },
 			func() error { return c.group(m.groupID(m.now)) },
+			func() error { return c.organization(m.orgID(m.now)) },
+			func() error { return c.noMembership(m.orgID(m.now), m.userID(m.now)) },
 			func() error { return c.references(m) },
 			func() error { return c.expressions(m) },
 			func() error { return c.sets(m.src) },
@@ -259,7 +251,7 @@ func (m *Machine) changes() error {
 // the engine says it does not.
 func (m *Machine) trimmed(from, folded roster.Revision) error {
 	kept := roster.Revision(m.options.RetainRevisions)
-	if from = max(from, 1); from >= m.now.LogStart && (from > folded || from+kept > m.now.Revision) {
+	if from = max(from, 1); from >= max(m.now.LogStart, m.oldest) && (from > folded || from+kept > m.now.Revision) {
 		return fmt.Errorf("the log is trimmed behind %d, with %d folded and %d to be kept of %d", from, folded, kept, m.now.Revision)
 	}
 	return nil
@@ -294,7 +286,7 @@ func (m *Machine) refusals() error {
 	if err != nil {
 		return fmt.Errorf("in a view: %w", err)
 	}
-	if err := m.refused(ended, roster.ErrTxnDone); err != nil {
+	if err := errors.Join(m.refused(ended, roster.ErrTxnDone), m.unread(ended)); err != nil {
 		return fmt.Errorf("after a view: %w", err)
 	}
 	if _, err := ended.Users(); !errors.Is(err, roster.ErrTxnDone) {
@@ -315,12 +307,17 @@ func (m *Machine) refused(tx *roster.Txn, want error) error {
 	_, err7 := tx.Remove(g, u)
 	_, err8 := tx.Nest(g, g)
 	_, err9 := tx.Unnest(g, g)
-	for i, err := range []error{
+	return allAre(want, append(m.refusedMore(tx),
 		err1, err2, err3, err4, err5, err6, err7, err8, err9,
 		tx.DeleteDirectory(0), tx.DeleteUser(u), tx.DeleteGroup(g), tx.Require(0),
-	} {
+	)...)
+}
+
+// allAre makes sure that each call returned the error.
+func allAre(want error, got ...error) error {
+	for i, err := range got {
 		if err := sameError(err, want); err != nil {
-			return fmt.Errorf("verb %d: %w", i, err)
+			return fmt.Errorf("call %d: %w", i, err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/fuzz/model"
@@ -16,6 +17,7 @@ type update struct {
 	want    *model.Model
 	users   []roster.UserID // touched
 	groups  []roster.GroupID
+	orgs    []string
 	overrun bool // the nesting is past its limit: the update has to fail
 }
 
@@ -44,6 +46,28 @@ var verbs = []struct {
 	{"nest", (*update).nest},
 	{"nest", (*update).nest},
 	{"unnest", (*update).unnest},
+	{"replace groups", (*update).replaceGroups},
+	{"drop groups", (*update).dropGroups},
+	{"replace members", (*update).replaceMembers},
+	{"add admins", (*update).addAdmins},
+	{"add admins", (*update).addAdmins},
+	{"remove admins", (*update).removeAdmins},
+	{"add admin groups", (*update).addAdminGroups},
+	{"add admin groups", (*update).addAdminGroups},
+	{"remove admin groups", (*update).removeAdminGroups},
+	{"put organisation", (*update).putOrganization},
+	{"put organisation", (*update).putOrganization},
+	{"delete organisation", (*update).deleteOrganization},
+	{"put role", (*update).putRole},
+	{"put role", (*update).putRole},
+	{"delete role", (*update).deleteRole},
+	{"put membership", (*update).putOrgMembership},
+	{"put membership", (*update).putOrgMembership},
+	{"put membership", (*update).putOrgMembership},
+	{"put membership", (*update).putOrgMembership},
+	{"put memberships", (*update).putOrgMemberships},
+	{"delete membership", (*update).deleteOrgMembership},
+	{"delete membership", (*update).deleteOrgMembership},
 	{"require", (*update).require},
 	{"nothing", func(*update) error { return nil }},
 }
@@ -51,22 +75,34 @@ var verbs = []struct {
 // verb does one random thing and reads back what it touched.
 func (x *update) verb() error {
 	v := verbs[x.src.Intn(len(verbs))]
-	x.users, x.groups = nil, nil
+	x.users, x.groups, x.orgs = nil, nil, nil
 	if err := v.do(x); err != nil {
 		return fmt.Errorf("%s: %w", v.name, err)
 	}
 	if x.overrun || !x.chance(3) {
 		return nil
 	}
-	c := newChecker(x.tx, x.want)
+	if err := newChecker(x.tx, x.want).touched(x); err != nil {
+		return fmt.Errorf("%s, read back: %w", v.name, err)
+	}
+	return nil
+}
+
+// touched compares what the last verb of an update was about.
+func (c *checker) touched(x *update) error {
 	for _, u := range x.users {
 		if err := c.user(u); err != nil {
-			return fmt.Errorf("%s, read back: %w", v.name, err)
+			return err
 		}
 	}
 	for _, g := range x.groups {
 		if err := c.group(g); err != nil {
-			return fmt.Errorf("%s, read back: %w", v.name, err)
+			return err
+		}
+	}
+	for _, id := range x.orgs {
+		if err := c.organization(id); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -262,19 +298,35 @@ func (x *update) remove() error {
 
 func (x *update) nest() error {
 	g, children := x.groupID(x.want), x.groupIDs(x.want)
+	if x.chance(150) {
+		children = tooMany(children)
+	}
 	got, err := x.tx.Nest(g, children...)
 	want, wantErr := x.want.Nest(g, children...)
-	x.touch(fmt.Sprintf("nest in %v %v", g, children), err, nil, append(children, g)...)
+	x.touch(fmt.Sprintf("nest in %v %v", g, clipped(children)), err, nil, append(children, g)...)
 	if err := sameError(err, wantErr); err != nil {
 		return err
 	}
+	if err := x.overran(g); err != nil {
+		return err
+	}
+	return same("number nested", got, want)
+}
+
+// tooMany repeats groups until they are more than can be in one.
+func tooMany(groups []roster.GroupID) []roster.GroupID {
+	return slices.Repeat(groups, 200_000/len(groups)+1)
+}
+
+// overran notes whether the nesting is past its limit.
+func (x *update) overran(g roster.GroupID) error {
 	x.overrun = x.want.OverLimit()
 	if x.overrun && x.chance(2) {
 		// Reading makes the closure of the nesting, and meets the limit first.
 		_, err := x.tx.Members(g)
 		return sameError(err, roster.ErrLimit)
 	}
-	return same("number nested", got, want)
+	return nil
 }
 
 func (x *update) unnest() error {

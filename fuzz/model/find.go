@@ -16,16 +16,17 @@ func (m *Model) FindUser(ref string) []roster.UserID {
 	folded := Fold(ref)
 	at, slash := split(ref, strings.LastIndexByte(ref, '@')), split(ref, strings.IndexByte(ref, '\\'))
 	number, isNumber := number(ref)
+	behind, before := m.called(at.right), m.called(slash.left)
+	atName, slashName := Fold(at.left), Fold(slash.right)
 	var out []roster.UserID
 	for _, id := range m.Live {
 		u := m.Users[id]
-		d := m.Directories[u.Directory]
 		switch {
 		case isNumber && u.Number == number:
 			return []roster.UserID{id}
 		case u.Folded == folded,
-			at.ok && isCalled(d, at.right) && u.Folded == Fold(at.left),
-			slash.ok && isCalled(d, slash.left) && u.Folded == Fold(slash.right):
+			at.ok && behind[u.Directory] && u.Folded == atName,
+			slash.ok && before[u.Directory] && u.Folded == slashName:
 			out = append(out, id)
 		}
 	}
@@ -38,6 +39,7 @@ func (m *Model) FindGroup(ref string) []roster.GroupID {
 	folded := Fold(ref)
 	colon := split(ref, strings.IndexByte(ref, ':'))
 	number, isNumber := number(ref)
+	before, name := m.called(colon.left), Fold(colon.right)
 	var out []roster.GroupID
 	for _, id := range m.LiveGroups {
 		g := m.Groups[id]
@@ -45,7 +47,7 @@ func (m *Model) FindGroup(ref string) []roster.GroupID {
 		case isNumber && g.Number == number:
 			return []roster.GroupID{id}
 		case g.Folded == folded,
-			colon.ok && isCalled(m.Directories[g.Directory], colon.left) && g.Folded == Fold(colon.right):
+			colon.ok && before[g.Directory] && g.Folded == name:
 			out = append(out, id)
 		}
 	}
@@ -105,9 +107,15 @@ func split(ref string, at int) halves {
 	return halves{ref[:at], ref[at+1:], true}
 }
 
-func isCalled(d roster.Directory, name string) bool {
-	f := Fold(name)
-	return Fold(d.Name) == f || Fold(d.Domain) == f
+// called returns the directories of which that is the name or the domain.
+func (m *Model) called(name string) map[roster.DirectoryID]bool {
+	out := map[roster.DirectoryID]bool{}
+	for id, d := range m.Directories {
+		if f := Fold(name); Fold(d.Name) == f || Fold(d.Domain) == f {
+			out[id] = true
+		}
+	}
+	return out
 }
 
 func number(ref string) (uint64, bool) {

@@ -38,18 +38,24 @@ func (m *Model) Parents(g roster.GroupID) func(roster.GroupID) bool {
 	return func(p roster.GroupID) bool { return m.Groups[p].Children[g] }
 }
 
-// Pairs counts (group, group above it): what Options.MaxNesting bounds. A group
-// in a cycle lies above itself.
+// Pairs counts (group, group above it) and (group, group that it administers, at
+// any depth): what Options.MaxNesting bounds. A group in a cycle lies above
+// itself.
 func (m *Model) Pairs() int {
 	n := 0
 	for _, g := range m.LiveGroups {
-		above := map[roster.GroupID]bool{}
-		for child := range m.Groups[g].Children {
-			maps.Copy(above, m.Below(child))
-		}
-		n += len(above) // g lies above each of them
+		n += m.countBelow(m.Groups[g].Children) + m.countBelow(m.Groups[g].AdminGroups)
 	}
 	return n
+}
+
+// countBelow counts groups and all that is nested in them.
+func (m *Model) countBelow(groups map[roster.GroupID]bool) int {
+	below := map[roster.GroupID]bool{}
+	for g := range groups {
+		maps.Copy(below, m.Below(g))
+	}
+	return len(below)
 }
 
 // OverLimit reports whether the update has to fail with ErrLimit.

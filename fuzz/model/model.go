@@ -28,12 +28,15 @@ type Model struct {
 	Live        []roster.UserID  // the keys of Users, ascending
 	LiveGroups  []roster.GroupID // the keys of Groups, ascending
 
+	Organizations map[string]*Organization // by folded ID
+
 	// Log is what Changes should yield of the revisions from LogStart on.
 	Log      []roster.Change
 	LogStart roster.Revision
 
-	// NextUser and NextGroup are the handles that come next. A directory uses
-	// up a handle of a group for the set of its users.
+	// NextUser and NextGroup are the handles that come next. Whatever else holds
+	// users takes handles of groups that no group gets: a directory, a role and
+	// the first administrators of a group one, an organisation two.
 	NextUser  roster.UserID
 	NextGroup roster.GroupID
 
@@ -43,6 +46,7 @@ type Model struct {
 	// Of an update that has begun.
 	now     time.Time
 	pending []roster.Change
+	mine    map[*Organization]bool // copies that it has made, and so may edit
 }
 
 // User is a user's record with its folded name.
@@ -51,12 +55,16 @@ type User struct {
 	Folded string
 }
 
-// Group is a group's record with its folded name and what is directly in it.
+// Group is a group's record with its folded name, what is directly in it and who
+// administers it directly.
 type Group struct {
 	roster.Group
-	Folded   string
-	Members  map[roster.UserID]bool
-	Children map[roster.GroupID]bool
+	Folded      string
+	Members     map[roster.UserID]bool
+	Children    map[roster.GroupID]bool
+	Admins      map[roster.UserID]bool
+	AdminGroups map[roster.GroupID]bool
+	AdminSet    roster.GroupID // the handle that its first administrators took, 0 if it never had any
 }
 
 // firstGroup is the first handle of a group: the two before it are the sets of
@@ -72,6 +80,8 @@ func New(maxNesting int) *Model {
 		LogStart:    1,
 		NextGroup:   firstGroup,
 		maxNesting:  maxNesting,
+
+		Organizations: map[string]*Organization{},
 	}
 }
 
@@ -81,7 +91,8 @@ func (m *Model) Begin(now time.Time) *Model {
 	next.Directories = maps.Clone(m.Directories)
 	next.Users = maps.Clone(m.Users)
 	next.Groups = maps.Clone(m.Groups)
-	next.now, next.pending = now, nil
+	next.Organizations = maps.Clone(m.Organizations)
+	next.now, next.pending, next.mine = now, nil, map[*Organization]bool{}
 	return &next
 }
 

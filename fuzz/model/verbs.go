@@ -17,10 +17,18 @@ import (
 // where the engine has to return that error, and changes nothing then.
 
 // maxText is the length that no text of a record may pass, maxName that of the
-// normal form of a name.
+// normal form of a name, maxRecord that of all texts of a record together, and
+// maxListed the number of permissions, networks or roles in one, and maxChildren
+// that of groups nested directly in one, those asked for counted as often as they
+// are named. The machine draws nothing near maxRecord: what a record takes beside
+// its texts is the engine's affair.
 const (
-	maxText = 64 << 10
-	maxName = 256
+	maxText   = 63_000
+	maxName   = 256
+	maxRecord = 64_000
+	maxListed = 1024
+
+	maxChildren = 200_000
 )
 
 // Require is Txn.Require.
@@ -267,8 +275,14 @@ func (m *Model) DeleteUser(u roster.UserID) error {
 	if m.Users[u] == nil {
 		return roster.ErrNotFound
 	}
+	if err := m.leaveAll(u); err != nil {
+		return err
+	}
 	for _, g := range m.GroupsByName(func(g roster.GroupID) bool { return m.Groups[g].Members[u] }) {
 		m.edit(g, roster.MembersRemoved, []roster.UserID{u})
+	}
+	for _, g := range m.GroupsByName(func(g roster.GroupID) bool { return m.Groups[g].Admins[u] }) {
+		m.editAdmins(g, roster.AdminsRemoved, []roster.UserID{u})
 	}
 	delete(m.Users, u)
 	m.Live = without(m.Live, u)
@@ -326,11 +340,12 @@ func (m *Model) PutGroup(g roster.Group) (bool, error) {
 func (m *Model) putGroup(g roster.Group) {
 	g.Revision = m.Revision + 1
 	m.maxGroup = max(m.maxGroup, g.Number)
-	next := &Group{Group: g, Folded: Fold(g.Name)}
+	next := Group{}
 	if old := m.Groups[g.ID]; old != nil {
-		next.Members, next.Children = old.Members, old.Children
+		next = *old
 	}
-	m.Groups[g.ID] = next
+	next.Group, next.Folded = g, Fold(g.Name)
+	m.Groups[g.ID] = &next
 	m.op(roster.Change{Kind: roster.GroupPut, GroupID: g.ID, Group: &g})
 }
 
@@ -356,17 +371,32 @@ func (m *Model) DeleteGroup(g roster.GroupID) error {
 	if m.Groups[g] == nil {
 		return roster.ErrNotFound
 	}
-	for _, p := range m.LiveGroups {
-		if m.Groups[p].Children[g] {
-			m.relink(p, roster.GroupsUnnested, []roster.GroupID{g})
-		}
-	}
+	m.leaveAbove(g)
+	m.relinkAdmins(g, roster.AdminGroupsRemoved, slices.Collect(maps.Keys(m.Groups[g].AdminGroups)))
+	m.editAdmins(g, roster.AdminsRemoved, slices.Collect(maps.Keys(m.Groups[g].Admins)))
 	m.relink(g, roster.GroupsUnnested, slices.Collect(maps.Keys(m.Groups[g].Children)))
 	m.edit(g, roster.MembersRemoved, slices.Collect(maps.Keys(m.Groups[g].Members)))
 	delete(m.Groups, g)
 	m.LiveGroups = without(m.LiveGroups, g)
 	m.op(roster.Change{Kind: roster.GroupDeleted, GroupID: g})
 	return nil
+}
+
+// leaveAbove takes a group out of all groups, and from among the administrators
+// of all, in the order of the handles of what it is taken out of.
+func (m *Model) leaveAbove(g roster.GroupID) {
+	leave := map[roster.GroupID]func(){}
+	for _, p := range m.LiveGroups {
+		if m.Groups[p].Children[g] {
+			leave[p] = func() { m.relink(p, roster.GroupsUnnested, []roster.GroupID{g}) }
+		}
+		if m.Groups[p].AdminGroups[g] {
+			leave[m.Groups[p].AdminSet] = func() { m.relinkAdmins(p, roster.AdminGroupsRemoved, []roster.GroupID{g}) }
+		}
+	}
+	for _, handle := range slices.Sorted(maps.Keys(leave)) {
+		leave[handle]()
+	}
 }
 
 // Add is Txn.Add.
@@ -380,15 +410,18 @@ func (m *Model) Remove(g roster.GroupID, users ...roster.UserID) (int, error) {
 }
 
 func (m *Model) members(g roster.GroupID, kind roster.ChangeKind, users []roster.UserID) (int, error) {
-	if m.Groups[g] == nil {
+	if !m.haveGroups(g) || !m.haveUsers(users...) {
 		return 0, roster.ErrNotFound
 	}
-	for _, u := range users {
-		if m.Users[u] == nil {
-			return 0, roster.ErrNotFound
-		}
-	}
 	return m.edit(g, kind, users), nil
+}
+
+func (m *Model) haveUsers(users ...roster.UserID) bool {
+	return !slices.ContainsFunc(users, func(u roster.UserID) bool { return m.Users[u] == nil })
+}
+
+func (m *Model) haveGroups(groups ...roster.GroupID) bool {
+	return !slices.ContainsFunc(groups, func(g roster.GroupID) bool { return m.Groups[g] == nil })
 }
 
 // edit changes the direct members of a group and returns for how many that made
@@ -448,6 +481,9 @@ func (m *Model) nest(parent roster.GroupID, kind roster.ChangeKind, children []r
 		if c == parent {
 			return 0, roster.ErrInvalid
 		}
+	}
+	if kind == roster.GroupsNested && len(m.Groups[parent].Children)+len(children) > maxChildren {
+		return 0, roster.ErrLimit
 	}
 	return m.relink(parent, kind, children), nil
 }
