@@ -12,7 +12,7 @@ import (
 // errors.Is from one of these or of the next group; its text names what it is
 // about.
 var (
-	// ErrNotFound is returned when a user, group or directory that the call names does not exist.
+	// ErrNotFound is returned when a user, group, directory, organisation or role that the call names does not exist.
 	ErrNotFound = errors.New("roster: not found")
 	// ErrExists is returned when a name, number or uid is taken already.
 	ErrExists = errors.New("roster: exists already")
@@ -26,7 +26,7 @@ var (
 	ErrNotEmpty = errors.New("roster: directory is not empty")
 	// ErrLastOwner is returned when an organisation would lose its last owner: make another member an owner first, or delete the organisation.
 	ErrLastOwner = errors.New("roster: last owner of an organisation")
-	// ErrLimit is returned by an Update whose nesting of groups would pass Options.MaxNesting.
+	// ErrLimit is returned by an Update whose nesting of groups would pass Options.MaxNesting, for more groups in one than fit, and for an organisation with too many roles.
 	ErrLimit = errors.New("roster: limit exceeded")
 	// ErrReadOnlyTxn is returned by writing methods of a Txn of View.
 	ErrReadOnlyTxn = errors.New("roster: transaction is read-only")

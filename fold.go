@@ -302,7 +302,8 @@ func (w *valueWriter) memberships(p pageOf) error {
 	st := w.st
 	return w.page(&recordPage{
 		key: p.key(), first: p.page * recordPageSize,
-		has:   func(u uint32) bool { return st.contains(u, p.org) },
+		// The number of an organisation that was undone may be a group's by now.
+		has:   func(u uint32) bool { return st.orgs.has(p.org) && st.contains(u, p.org) },
 		label: func(uint32) uint32 { return 0 },
 		fresh: func(u uint32) string {
 			return firstOf(st.fresh.memberships.get(p.org, u), st.aged.memberships.get(p.org, u))

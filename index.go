@@ -494,6 +494,22 @@ func (p *page) edit(k uint32, from, to int, mid []byte) {
 	p.lists = unsafe.String(unsafe.SliceData(b), len(b))
 }
 
+// makePage returns the page of some lists.
+func makePage[T ~string](lists *[pageUsers]T) (p page) {
+	var ends [pageUsers]int
+	total := 0
+	for k, l := range lists {
+		total += len(l)
+		ends[k] = total
+	}
+	b := p.layOut(&ends)
+	for _, l := range lists {
+		b = append(b, l...)
+	}
+	p.lists = unsafe.String(unsafe.SliceData(b), len(b))
+	return p
+}
+
 // layOut makes p a page of lists that end there, and returns what its lists
 // begin with, in a slice that has room for them.
 func (p *page) layOut(ends *[pageUsers]int) []byte {

@@ -1,7 +1,6 @@
 package roster
 
 import (
-	"cmp"
 	"encoding/binary"
 	"iter"
 	"time"
@@ -132,7 +131,10 @@ func (st *state) join(u uint32, e joinedEntry, standard bool) {
 
 // compareJoined orders by age, the oldest first.
 func (st *state) compareJoined(a, b joinedEntry) int {
-	return cmp.Or(a.since.Compare(b.since), st.orgs.compare(a.org, b.org))
+	if d := a.since.Compare(b.since); d != 0 {
+		return d
+	}
+	return st.orgs.compare(a.org, b.org)
 }
 
 // part takes an organisation out of a user's list.

@@ -320,26 +320,26 @@ func (l *loader) markSets() error {
 func (l *loader) join() error {
 	st := l.st
 	slices.SortFunc(l.memberships, func(a, b loadedMembership) int {
-		return cmp.Or(cmp.Compare(a.user, b.user), st.compareJoined(b.joinedEntry, a.joinedEntry))
+		if a.user != b.user {
+			return cmp.Compare(a.user, b.user)
+		}
+		return st.compareJoined(b.joinedEntry, a.joinedEntry)
 	})
 	for all := l.memberships; len(all) > 0; {
-		u, n := all[0].user, 1
-		for n < len(all) && all[n].user == u {
-			n++
-		}
-		standard := uint32(0)
-		var entries []byte
-		for _, m := range all[:n] {
-			if m.standard {
-				standard = m.org
+		first := all[0].user / pageUsers * pageUsers
+		var lists [pageUsers]joinedList
+		for k := range lists {
+			n := 0
+			for n < len(all) && all[n].user == first+uint32(k) {
+				n++
 			}
-			if !st.contains(u, m.org) {
-				return fmt.Errorf("record of user %d, who is no member of organisation %d: %w", u, m.org, errMalformed)
+			var err error
+			if lists[k], err = st.listOf(all[:n]); err != nil {
+				return err
 			}
-			entries = appendJoined(entries, m.joinedEntry)
+			all = all[n:]
 		}
-		st.setJoined(u, makeJoined(standard, string(entries)))
-		all = all[n:]
+		st.joins.Set(st.own, first/pageUsers, makePage(&lists))
 	}
 	members := 0
 	for org := range st.orgs.all() {
@@ -349,6 +349,26 @@ func (l *loader) join() error {
 		return fmt.Errorf("%d members of organisations and %d records of them: %w", members, len(l.memberships), errMalformed)
 	}
 	return nil
+}
+
+// listOf returns the list of a user's organisations, given its memberships, the
+// newest first.
+func (st *state) listOf(all []loadedMembership) (joinedList, error) {
+	if len(all) == 0 {
+		return "", nil
+	}
+	standard := uint32(0)
+	var entries []byte
+	for _, m := range all {
+		if m.standard {
+			standard = m.org
+		}
+		if !st.contains(m.user, m.org) {
+			return "", fmt.Errorf("record of user %d, who is no member of organisation %d: %w", m.user, m.org, errMalformed)
+		}
+		entries = appendJoined(entries, m.joinedEntry)
+	}
+	return makeJoined(standard, string(entries)), nil
 }
 
 // checkShards holds the shards of each large set to the count in its head, and

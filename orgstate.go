@@ -2,7 +2,6 @@ package roster
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/rosterdb/roster/internal/idlist"
@@ -78,11 +77,6 @@ func (st *state) putOrganization(o *op) error {
 func (st *state) deleteOrganization(o *op) {
 	if _, known := st.leave(keyOrganizations, o.num); known {
 		st.dropSets(o.num, ownersOf(o.num))
-	}
-	if o.rec == "" {
-		// A creation is taken back, and the number may go to a group, whose
-		// members have no records: the pages were in no fold, and must be in none.
-		maps.DeleteFunc(st.dirty.memberships, func(p pageOf, _ struct{}) bool { return p.org == o.num })
 	}
 }
 

@@ -91,8 +91,9 @@ func (m *Machine) networks() []netip.Prefix {
 	out := make([]netip.Prefix, m.src.Intn(3)*m.src.Intn(2))
 	if m.chance(500) {
 		out = make([]netip.Prefix, 1026)
+		bits := 31 + m.src.Intn(2) // with 31 half of them are the same
 		for i := range out {
-			out[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{8, 8, byte(i >> 8), byte(i)}), 31+m.src.Intn(2))
+			out[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{8, 8, byte(i >> 8), byte(i)}), bits)
 		}
 		return out
 	}
