@@ -1,7 +1,6 @@
 package roster
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -319,27 +318,35 @@ func (l *loader) markSets() error {
 // join makes the lists of the users' organisations.
 func (l *loader) join() error {
 	st := l.st
-	slices.SortFunc(l.memberships, func(a, b loadedMembership) int {
-		if a.user != b.user {
-			return cmp.Compare(a.user, b.user)
-		}
-		return st.compareJoined(b.joinedEntry, a.joinedEntry)
-	})
-	for all := l.memberships; len(all) > 0; {
-		first := all[0].user / pageUsers * pageUsers
+	var all []loadedMembership
+	var ends []uint32
+	if len(l.memberships) > 0 {
+		all, ends = byUser(l.memberships, l.records[keyUsers].given)
+	}
+	if len(all) != len(l.memberships) {
+		return fmt.Errorf("memberships of users that were never created: %w", errMalformed)
+	}
+	for page := uint32(0); page*pageUsers < uint32(len(ends)); page++ {
 		var lists [pageUsers]joinedList
+		some := false
 		for k := range lists {
-			n := 0
-			for n < len(all) && all[n].user == first+uint32(k) {
-				n++
+			u := page*pageUsers + uint32(k)
+			if u >= uint32(len(ends)) {
+				break
+			}
+			first := uint32(0)
+			if u > 0 {
+				first = ends[u-1]
 			}
 			var err error
-			if lists[k], err = st.listOf(all[:n]); err != nil {
+			if lists[k], err = st.listOf(all[first:ends[u]]); err != nil {
 				return err
 			}
-			all = all[n:]
+			some = some || lists[k] != ""
 		}
-		st.joins.Set(st.own, first/pageUsers, makePage(&lists))
+		if some {
+			st.joins.Set(st.own, page, makePage(&lists))
+		}
 	}
 	members := 0
 	for org := range st.orgs.all() {
@@ -351,12 +358,34 @@ func (l *loader) join() error {
 	return nil
 }
 
-// listOf returns the list of a user's organisations, given its memberships, the
-// newest first.
+// byUser sorts memberships of users below a number by user, and returns where
+// those of each user end; nil if there are others.
+func byUser(all []loadedMembership, users uint32) (sorted []loadedMembership, ends []uint32) {
+	ends = make([]uint32, users)
+	for i := range all {
+		if all[i].user >= users {
+			return nil, nil
+		}
+		ends[all[i].user]++
+	}
+	for u := 1; u < len(ends); u++ {
+		ends[u] += ends[u-1]
+	}
+	starts := slices.Clone(ends) // filled from the end to the start of each user's
+	sorted = make([]loadedMembership, len(all))
+	for _, m := range all {
+		starts[m.user]--
+		sorted[starts[m.user]] = m
+	}
+	return sorted, ends
+}
+
+// listOf returns the list of a user's organisations, given its memberships.
 func (st *state) listOf(all []loadedMembership) (joinedList, error) {
 	if len(all) == 0 {
 		return "", nil
 	}
+	slices.SortFunc(all, func(a, b loadedMembership) int { return st.compareJoined(b.joinedEntry, a.joinedEntry) })
 	standard := uint32(0)
 	var entries []byte
 	for _, m := range all {
