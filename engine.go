@@ -153,6 +153,9 @@ func (e *Engine) CheckMany(pairs []Membership, answers []bool) {
 // their errors.
 func (e *Engine) CheckName(user, group string) (bool, error) {
 	st := e.now.Load()
+	if u, g, ok := st.pairNamed(user, group); ok {
+		return st.checkGroup(u, g), nil
+	}
 	u, err := st.findUser(user)
 	if err != nil {
 		return false, err
