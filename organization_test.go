@@ -443,3 +443,37 @@ func TestReplace(t *testing.T) {
 		return nil
 	})
 }
+
+// A user may be a member of so many organisations that the list of them is
+// longer than 64 KiB.
+func TestManyOrganizations(t *testing.T) {
+	c := newBusiness(t)
+	const many = 6000
+	u := c.users[0]
+	c.update(func(tx *roster.Txn) error {
+		for i := range many {
+			id := fmt.Sprintf("org_%05d", i)
+			if _, err := tx.PutOrganization(roster.Organization{ID: id}); err != nil {
+				return err
+			}
+			if _, err := tx.PutOrgMembership(roster.OrgMembership{Organization: id, User: u, Owner: true}); err != nil {
+				return err
+			}
+		}
+		_, err := tx.PutOrgMembership(roster.OrgMembership{Organization: "acme", User: c.users[1]})
+		return err
+	})
+	c.update(func(tx *roster.Txn) error { return tx.DeleteOrganization("org_00000") })
+	c.everywhere(func() {
+		c.view(func(tx *roster.Txn) error {
+			all, err := tx.OrganizationsOf(u)
+			c.same("organisations", len(all), many-1)
+			standard, _ := tx.DefaultOrganization(u)
+			c.same("default", standard, "org_00001")
+			next, _ := tx.OrganizationsOf(c.users[1])
+			c.same("the neighbour's", next, []string{"acme"})
+			return err
+		})
+	})
+	c.fails(roster.ErrLastOwner, func(tx *roster.Txn) error { return tx.DeleteUser(u) })
+}

@@ -148,13 +148,26 @@ func (st *state) consistent(e *Engine) error {
 			}
 		}
 	}
+	members, joined := 0, 0
 	for org := range st.orgs.all() {
-		members := st.direct(org)
-		for u := range members.all() {
-			if err := st.checkMembership(e, org, u); err != nil {
-				wrong("user %d in organisation %d: %v", u, org, err)
+		members += st.len(org)
+	}
+	for u := range all.all() {
+		list := st.joined(u)
+		var newer joinedEntry
+		for j := range list.all() {
+			joined++
+			if newer.org != 0 && st.compareJoined(newer, j) <= 0 {
+				wrong("the organisations of user %d are not in order", u)
+			}
+			newer = j
+			if err := st.checkMembership(e, u, j, list.standard() == j.org); err != nil {
+				wrong("user %d in organisation %d: %v", u, j.org, err)
 			}
 		}
+	}
+	if members != joined {
+		wrong("%d memberships by organisation, %d by user", members, joined)
 	}
 	for set, n := range st.nest.nodes.All() {
 		if *n != nil && !st.aboveIsRight(set) {
@@ -165,7 +178,8 @@ func (st *state) consistent(e *Engine) error {
 }
 
 // checkMembership holds what the index knows of a membership to its record.
-func (st *state) checkMembership(e *Engine, org, u uint32) error {
+func (st *state) checkMembership(e *Engine, u uint32, j joinedEntry, standard bool) error {
+	org := j.org
 	rec, err := st.membershipRecord(e.store, org, u)
 	if err != nil {
 		return err
@@ -174,12 +188,8 @@ func (st *state) checkMembership(e *Engine, org, u uint32) error {
 	if err != nil {
 		return err
 	}
-	listed := false
-	for j := range st.joined(u).all() {
-		listed = listed || j.org == org && j.since.Equal(m.since.since)
-	}
 	switch {
-	case !listed || m.standard != (st.joined(u).standard() == org):
+	case !m.since.since.Equal(j.since) || m.standard != standard:
 		return fmt.Errorf("the list of the user's organisations does not tell: %w", ErrCorrupt)
 	case m.owner != st.contains(u, ownersOf(org)):
 		return fmt.Errorf("an owner, or not: %w", ErrCorrupt)

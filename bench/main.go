@@ -163,7 +163,7 @@ func measureSpace(ctx context.Context, t *table, s shape, o *organisation, dir, 
 	}
 	made := float64(o.made)
 	t.text("heap of memberships, both directions", fmt.Sprintf("%.2f B a membership", float64(whole-without)/made))
-	t.text("heap of everything else", fmt.Sprintf("%.1f B a user (names, order, Badger); in all %.2f B a membership", float64(without)/float64(s.users), float64(whole)/made))
+	t.text("heap of the rest: names, order, Badger", fmt.Sprintf("%.1f B a user; in all %.2f B a membership", float64(without)/float64(s.users), float64(whole)/made))
 	t.text("disk of memberships", fmt.Sprintf("%.2f B a membership; records: %.1f B a user", float64(disk-diskWithout)/made, float64(diskWithout)/float64(s.users)))
 	return nil
 }
