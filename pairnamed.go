@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -32,8 +33,7 @@ func (st *state) pairNamed(user, group string) (u, g uint32, ok bool) {
 	if cu == nil || cg == nil || slot == nil || len(*cu) == 0 || len(*cg) == 0 {
 		return 0, 0, false
 	}
-	// The first bytes of what is read next, all at once. That they are part of the
-	// answer, where they change nothing, keeps the compiler from leaving them out.
+	// The first bytes of what is read next, all at once.
 	touched := (*cu)[0] ^ (*cg)[0]
 	if lists != nil && len(lists.lists) > 0 {
 		touched ^= lists.lists[0]
@@ -41,8 +41,8 @@ func (st *state) pairNamed(user, group string) (u, g uint32, ok bool) {
 	if len(slot.list) > 0 {
 		touched ^= slot.list[0]
 	}
-	same := st.users.isNamed(u, user) && st.groups.isNamed(g, group)
-	return u, g, same && touched <= 0xff
+	runtime.KeepAlive(touched) // else the compiler may leave the loads out
+	return u, g, st.users.isNamed(u, user) && st.groups.isNamed(g, group)
 }
 
 // isPlain reports whether a reference can mean nothing but a name, and is ASCII
