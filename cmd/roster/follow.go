@@ -90,7 +90,11 @@ func (f *follower) look(ctx context.Context) (lines []byte, more bool, err error
 		return nil, false, nil
 	}
 	e, err := roster.Open(f.data, roster.Options{ReadOnly: true})
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, roster.ErrCorrupt) && f.fingerprint() != print:
+		return nil, false, nil // somebody changed the folder itself while it was being opened
+	default:
 		return nil, false, &openError{err}
 	}
 	f.free = true
