@@ -268,6 +268,7 @@ func (tx *Txn) keep() error {
 	}
 	tx.st.rev++
 	tx.st.time = tx.now()
+	tx.st.noteEdits(tx.ops)
 	c.append(tx.st.rev, rec)
 	return nil
 }

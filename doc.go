@@ -28,6 +28,7 @@
 //     user is in it is an [OrgMembership].
 //   - [Set]: an immutable set of users, to be combined with others and read in
 //     the order of names. [ParseExpr] makes one of text.
+//   - [SearchQuery]: what somebody types to find users, and among whom.
 //   - [Revision]: what an Update makes. [Engine.Changes] yields what each one
 //     changed.
 //
@@ -56,7 +57,8 @@
 //
 // The package does not log, print, talk to a network or change global state.
 // Badger, which it links, registers its counters with package expvar when the
-// program starts.
+// program starts, and Bleve its kinds of index in tables of its own; about some
+// kinds of damage to its list of segments Bleve prints a line with package log.
 //
 // # Compatibility
 //

@@ -42,6 +42,7 @@ type Engine struct {
 	turns  atomic.Uint64
 	commit committer
 	folder folder
+	search searcher
 	views  views
 
 	advanced broadcast // told after every publish
@@ -60,7 +61,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, err := load(s, o.MaxNesting)
+	head, folded, err := load(s, o.MaxNesting)
 	if err != nil {
 		s.Close()
 		return nil, err
@@ -73,6 +74,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	if !o.ReadOnly {
 		e.folder.start(e)
 	}
+	e.search.start(e, dir, folded)
 	return e, nil
 }
 
@@ -86,6 +88,7 @@ func (e *Engine) Close() error {
 	e.closing.Do(func() {
 		e.views.close() // whoever gets the turn from now on finds the engine closed
 		e.folder.stop()
+		e.search.stop()
 		e.turn <- struct{}{} // the last closure has ended
 		e.release()
 		e.commit.drain()
@@ -113,12 +116,13 @@ func (e *Engine) View(ctx context.Context, fn func(*Txn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	since := e.search.position() // before the state, so that it is not newer
 	st, err := e.views.open(&e.now)
 	if err != nil {
 		return err
 	}
 	defer e.views.done(st)
-	tx := &Txn{e: e, st: st, ctx: ctx}
+	tx := &Txn{e: e, st: st, ctx: ctx, since: since}
 	defer tx.end()
 	return fn(tx)
 }

@@ -30,6 +30,8 @@ var (
 	ErrLimit = errors.New("roster: limit exceeded")
 	// ErrReadOnlyTxn is returned by writing methods of a Txn of View.
 	ErrReadOnlyTxn = errors.New("roster: transaction is read-only")
+	// ErrSearchNotReady is returned by Search while the search index is being built and there are too many users to look through. Ask again later, or within a smaller set.
+	ErrSearchNotReady = errors.New("roster: search index is not ready")
 	// ErrTxnDone is returned by methods of a Txn whose closure has returned.
 	ErrTxnDone = errors.New("roster: transaction has ended")
 	// ErrNestedUpdate is returned by an Update called from within the closure of an Update of the same engine.

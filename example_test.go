@@ -335,3 +335,49 @@ func ExampleTxn_ReplaceMembers() {
 	}
 	// Output: 1 added, 2 dropped
 }
+
+// Users are found by what people type, within any set.
+func ExampleTxn_Search() {
+	e, err := roster.Open("", roster.Options{InMemory: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	_, err = e.Update(context.Background(), func(tx *roster.Txn) error {
+		if _, err := tx.PutDirectory(roster.Directory{ID: 1, Name: "Corp"}); err != nil {
+			return err
+		}
+		for _, u := range []roster.User{
+			{Directory: 1, Username: "aturing", FullName: "Alan Turing", Active: true},
+			{Directory: 1, Username: "al", FullName: "Albert Túri", Active: true},
+			{Directory: 1, Username: "obrien", FullName: "Flann O’Brien"},
+		} {
+			if _, err := tx.CreateUser(u); err != nil {
+				return err
+			}
+		}
+		for _, q := range []roster.SearchQuery{
+			{Text: "al tu"}, {Text: "al"}, {Text: "o'brien"}, {Text: "tuirng", Fuzzy: true}, {Text: "brien", Active: true},
+		} {
+			res, err := tx.Search(q)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("%s: %d", q.Text, res.Total)
+			for _, u := range res.Users {
+				fmt.Print(" ", tx.Username(u))
+			}
+			fmt.Println()
+		}
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// al tu: 2 al aturing
+	// al: 2 al aturing
+	// o'brien: 1 obrien
+	// tuirng: 1 aturing
+	// brien: 0
+}

@@ -8,3 +8,20 @@ func WithFS(o Options, files store.FS) Options {
 	o.fs = files
 	return o
 }
+
+// WithIndexAbove returns o with a search index from n users on.
+func WithIndexAbove(o Options, n int) Options {
+	o.indexAbove = n
+	return o
+}
+
+// SearchedTo returns the revision that the search index is of, and whether there
+// is one.
+func SearchedTo(e *Engine) (Revision, bool) {
+	x := e.search.acquire()
+	if x == nil {
+		return 0, false
+	}
+	defer x.release()
+	return x.rev, true
+}

@@ -13,13 +13,16 @@ import (
 )
 
 // load makes the head of what a store holds: the state as it was folded, then
-// everything that the log has since.
-func load(s *store.Store, maxNesting int) (*state, error) {
+// everything that the log has since, which the list of edits that it returns
+// tells of.
+func load(s *store.Store, maxNesting int) (*state, *edit, error) {
 	st := newHead(maphash.MakeSeed(), noLimit)
 	st.rev = Revision(s.Applied())
 	st.base = s.Applied()
+	folded := &edit{rev: st.rev}
+	st.edits = folded
 	if err := st.decodeMeta(s.Meta()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l := loader{st: st, records: map[byte]*gathered{}, children: map[uint32][]uint32{}, admins: map[uint32]uint32{}}
 	for _, kind := range paged {
@@ -27,26 +30,26 @@ func load(s *store.Store, maxNesting int) (*state, error) {
 	}
 	l.records[keyUsers].given = st.nextUser
 	if err := s.Load(runtime.GOMAXPROCS(0), l.value); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := l.finish(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for rec, err := range s.Replay(s.Applied() + 1) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := st.replay(Revision(rec.Revision), rec.Data); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	// The limit binds those who nest. What is stored stays readable when the
 	// option is lowered.
 	if err := st.settle(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	st.limit = max(maxNesting, st.nest.pairs)
-	return st, nil
+	return st, folded, nil
 }
 
 const noLimit = 1 << 60

@@ -42,12 +42,27 @@ type Options struct {
 	// a group above it at any depth; a pair takes 4 bytes. 0 means 2^24 pairs.
 	MaxNesting int
 
+	// NoSearchIndex keeps no search index, for programs that do not search or
+	// have few users: Search looks at each user then. An index that is there
+	// already is left as it is.
+	NoSearchIndex bool
+
+	// SearchAttributes names the attributes of users that Search looks into
+	// beside their own fields. Other names mean another search index, which is
+	// then built anew.
+	SearchAttributes []string
+
 	// Logger receives what the engine and Badger have to say about background
 	// work. Nil means nothing is logged anywhere.
 	Logger *slog.Logger
 
 	// Now tells the time that changes are stamped with. Nil means time.Now.
 	Now func() time.Time
+
+	// indexAbove is the number of users from which on there is a search index:
+	// below it looking at each takes some milliseconds at most, and the engine
+	// keeps no more files than it must. 0 means 1000; tests want another one.
+	indexAbove int
 
 	// fs replaces the operating system's files in tests of crashes.
 	fs store.FS
@@ -66,6 +81,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxNesting == 0 {
 		o.MaxNesting = 1 << 24
+	}
+	if o.indexAbove == 0 {
+		o.indexAbove = 1000
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -43,7 +43,8 @@ type state struct {
 	// Of the head only.
 	own   *radix.Owner
 	dirty *dirty
-	limit int // Options.MaxNesting
+	limit int   // Options.MaxNesting
+	edits *edit // the newest
 }
 
 // counters are what new numbers are made from.
@@ -170,7 +171,7 @@ func newHead(seed maphash.Seed, limit int) *state {
 		groups:   register{roll: newRoll(groupUIDPrefix, seed)},
 		orgs:     register{roll: newRoll("", seed)},
 		roles:    register{roll: newScopedRoll(seed)},
-		counters: counters{nextSet: firstSet}, own: new(radix.Owner), dirty: newDirty(), limit: limit,
+		counters: counters{nextSet: firstSet}, own: new(radix.Owner), dirty: newDirty(), limit: limit, edits: new(edit),
 	}
 	st.ours = ours{}
 	st.create(st.own, setAll, 0)
@@ -184,7 +185,7 @@ func (st *state) freeze() *state {
 	st.arrange()
 	st.own, st.ours = new(radix.Owner), ours{}
 	frozen := *st
-	frozen.own, frozen.ours, frozen.dirty = nil, nil, nil
+	frozen.own, frozen.ours, frozen.dirty, frozen.edits = nil, nil, nil, nil
 	return &frozen
 }
 
@@ -269,6 +270,7 @@ func (st *state) replay(rev Revision, data []byte) error {
 		}
 	}
 	st.rev, st.time = rev, t
+	st.noteEdits(ops)
 	return nil
 }
 

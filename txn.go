@@ -31,6 +31,7 @@ type Txn struct {
 	ops   []op      // what the closure changed, for the record and for undoing
 	err   error     // an error that no method could return; the Update fails with it
 	at    time.Time // the time of the record, once asked for
+	since *edit     // of a View: an edit that is not newer than it, where known; see searcher
 	taken *state    // a frozen copy of the head that sets were made of; nil after a change
 }
 
@@ -269,6 +270,12 @@ func (st *state) matchUsers(ref string) matches {
 		m.add(n)
 		return m
 	}
+	return st.matchNames(ref)
+}
+
+// matchNames is matchUsers without numbers.
+func (st *state) matchNames(ref string) matches {
+	m := matches{r: &st.users.roll}
 	m.anywhere(fold(ref))
 	if i := strings.LastIndexByte(ref, '@'); i > 0 {
 		m.within(st.dirs, ref[i+1:], ref[:i])

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/rosterdb/roster/internal/idlist"
+	"github.com/rosterdb/roster/internal/textindex"
 )
 
 // Stats says what an engine holds and how far its parts have come.
@@ -28,7 +29,13 @@ type Stats struct {
 	Administrators int // of groups: users, and groups whose members administer
 
 	JournalBytes int64 // log since the last fold
-	DiskBytes    int64 // all files
+	DiskBytes    int64 // all files but those of the search index
+
+	SearchRevision Revision // up to which the search index has come; 0 while there is none
+	SearchUsers    int      // in it, or in the one that is being built
+	SearchSegments int      // that it is made of
+	SearchBytes    int64    // on disk
+	SearchProblem  string   // why there is none; "" also for a store too small to have one
 }
 
 // Stats counts what the engine holds. It passes over all sets, some
@@ -43,6 +50,9 @@ func (e *Engine) Stats() Stats {
 		Organizations: st.orgs.len(), Roles: st.roles.len(),
 		JournalBytes: e.store.JournalBytes(), DiskBytes: disk.JournalBytes + disk.TableBytes,
 	}
+	search := e.search.figures()
+	out.SearchRevision, out.SearchUsers, out.SearchSegments = search.rev, search.users, search.segments
+	out.SearchProblem, out.SearchBytes = search.problem, textindex.Bytes(e.search.dir)
 	for _, s := range st.sets.All() {
 		if s.flags&slotGroup != 0 {
 			out.Memberships += int(s.n)
@@ -100,7 +110,7 @@ func (e *Engine) Verify(ctx context.Context, report func(string)) error {
 		return err
 	}
 	report("reading the state again")
-	again, err := load(e.store, noLimit)
+	again, _, err := load(e.store, noLimit)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func main() {
 	folder := flag.String("dir", "", "existing folder on the disk to be measured; empty: the one for temporary files")
 	keep := flag.String("keep", "", "make the organisation in this folder and keep it")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the rows to this file")
-	only := flag.String("only", "", "run one group of rows: floors, checks, lists, commits, beside, load or organisations")
+	only := flag.String("only", "", "run one group of rows: floors, checks, lists, commits, beside, load, organisations or search")
 	results := flag.String("report", "", "print a Markdown table of the runs kept in this folder, and measure nothing")
 	flag.Parse()
 	if *results != "" {
@@ -78,7 +78,7 @@ func run(ctx context.Context, s shape, folder, keep, profile string, seed uint64
 	if err := measureSpace(ctx, t, s, o, dir, filepath.Join(tmp, "names"), seed); err != nil {
 		return err
 	}
-	e, err := measureOpen(t, dir)
+	e, err := measureOpen(t, dir, t.wants("search"))
 	if err != nil {
 		return err
 	}
@@ -88,11 +88,11 @@ func run(ctx context.Context, s shape, folder, keep, profile string, seed uint64
 		return err
 	}
 	defer stop()
-	b := &bench{t: t, o: o, e: e, tmp: tmp, seed: seed}
+	b := &bench{t: t, o: o, e: e, dir: dir, tmp: tmp, seed: seed}
 	for _, group := range []struct {
 		name string
 		rows func(context.Context) error
-	}{{"floors", b.floors}, {"checks", b.checks}, {"lists", b.lists}, {"commits", b.commits}, {"beside", b.beside}, {"load", b.load}, {"organisations", b.organisations}} {
+	}{{"floors", b.floors}, {"checks", b.checks}, {"lists", b.lists}, {"commits", b.commits}, {"beside", b.beside}, {"load", b.load}, {"organisations", b.organisations}, {"search", b.search}} {
 		if !t.wants(group.name) {
 			continue
 		}
@@ -121,8 +121,9 @@ func startProfile(file string) (stop func(), err error) {
 	}, nil
 }
 
-// measureOpen opens the folder some times and keeps it open.
-func measureOpen(t *table, dir string) (*roster.Engine, error) {
+// measureOpen opens the folder some times and keeps it open. Unless the rows of
+// search are asked for, none is disturbed by a search index in the making.
+func measureOpen(t *table, dir string, search bool) (*roster.Engine, error) {
 	var e *roster.Engine
 	var times []time.Duration
 	for range 3 {
@@ -135,7 +136,7 @@ func measureOpen(t *table, dir string) (*roster.Engine, error) {
 		}
 		start := time.Now()
 		var err error
-		if e, err = roster.Open(dir, roster.Options{}); err != nil {
+		if e, err = roster.Open(dir, roster.Options{NoSearchIndex: !search}); err != nil {
 			return nil, err
 		}
 		e.Check(0, 0)
@@ -171,7 +172,7 @@ func measureSpace(ctx context.Context, t *table, s shape, o *organisation, dir, 
 // space returns the heap that an engine takes, and its disk.
 func space(dir string) (heap, disk int64, err error) {
 	before := heapNow()
-	e, err := roster.Open(dir, roster.Options{})
+	e, err := roster.Open(dir, roster.Options{NoSearchIndex: true})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -22,6 +22,7 @@ type bench struct {
 	t    *table
 	o    *organisation
 	e    *roster.Engine
+	dir  string // of the engine
 	tmp  string
 	seed uint64
 

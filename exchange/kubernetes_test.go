@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/exchange"
@@ -162,6 +163,68 @@ func compareKubernetes(t *testing.T, tx *roster.Txn, want naive) {
 			t.Errorf("groups of %s are %q, want %q", user, got, sortedFold(groupsOf[user]))
 		}
 	}
+}
+
+// TestKubernetesSearch finds every login by its beginning, a part of it and one
+// typo, and within the groups of its user.
+func TestKubernetesSearch(t *testing.T) {
+	file, err := os.ReadFile("../../shared/data/kubernetes.ldif")
+	if err != nil {
+		t.Skip("the data of the Kubernetes project is not here: ", err)
+	}
+	e, err := roster.Open(t.TempDir(), roster.Options{}) // with an index, which none in memory has
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	mustLoad(t, e, exchange.Options{}, string(file))
+	for end := time.Now().Add(time.Minute); e.Stats().SearchRevision != e.Revision(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no search index: %+v", e.Stats())
+		}
+	}
+	err = e.View(context.Background(), func(tx *roster.Txn) error {
+		all, err := tx.Users()
+		if err != nil {
+			return err
+		}
+		for u := range all.All() {
+			for _, q := range searchesFor(tx.Username(u)) {
+				if groups, err := tx.Groups(u); err != nil {
+					return err
+				} else if len(groups) > 0 && len(q.Text)%2 == 0 {
+					set, err := tx.Members(groups[0])
+					if err != nil {
+						return err
+					}
+					q.Within = &set
+				}
+				q.Limit = 10_000
+				res, err := tx.Search(q)
+				if err != nil {
+					return err
+				}
+				if !slices.Contains(res.Users, u) || res.Total != len(res.Users) {
+					t.Errorf("%q, fuzzy %v, does not find %q", q.Text, q.Fuzzy, tx.Username(u))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// searchesFor are what must find a login.
+func searchesFor(login string) []roster.SearchQuery {
+	n := len(login)
+	out := []roster.SearchQuery{{Text: login}, {Text: login[:1]}, {Text: login[:(n+1)/2]}, {Text: strings.ToUpper(login)}, {Text: login[:1], Fields: roster.Username}}
+	if n >= 5 {
+		out = append(out, roster.SearchQuery{Text: login[1 : n-1]}, roster.SearchQuery{Text: login[:2] + login[3:], Fuzzy: true},
+			roster.SearchQuery{Text: login[:2] + "~" + login[3:], Fuzzy: true}, roster.SearchQuery{Text: login[:2] + "q" + login[2:], Fuzzy: true})
+	}
+	return out
 }
 
 // withoutTimes takes the times out of JSON lines.

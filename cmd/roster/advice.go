@@ -53,6 +53,7 @@ var advices = []struct {
 	{roster.ErrTooLarge, "", "the change is too large for one step; split it"},
 	{roster.ErrLimit, "", "the nesting of groups is too large; take groups out of each other"},
 	{roster.ErrLastOwner, "", "make another member an owner first (roster org join ORG USER --owner), or remove the organisation (roster org rm ORG)"},
+	{roster.ErrSearchNotReady, "", "ask again later, or within a smaller set (--in)"},
 	{roster.ErrNotFound, `role "`, "check the spelling; `roster role list ORG` lists those that there are"},
 	{roster.ErrNotFound, `organisation "`, "check the spelling; `roster org list` lists those that there are"},
 	{roster.ErrNotFound, "", "check the spelling, or ask `roster members all` and `roster groups USER`"},

@@ -122,7 +122,7 @@ below; those of the commands go on from it.`,
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	_ = root.MarkPersistentFlagDirname("data") // fails only for a flag that does not exist
 	addGroup(root, "Begin:", p.demoCommand(), p.importCommand(), p.exportCommand())
-	addGroup(root, "Ask:", p.checkCommand(), p.groupsCommand(), p.membersCommand(), p.changesCommand())
+	addGroup(root, "Ask:", p.checkCommand(), p.groupsCommand(), p.membersCommand(), p.searchCommand(), p.changesCommand())
 	addGroup(root, "Change who belongs to what:", p.addCommand(), p.removeCommand(), p.adminCommand())
 	addGroup(root, "Single records:", p.userCommand(), p.groupCommand(), p.orgCommand(), p.roleCommand())
 	addGroup(root, "Look after the data:", p.verifyCommand(), p.backupCommand(), p.restoreCommand(), p.statsCommand())

@@ -123,7 +123,7 @@ func (p *program) statsCommand() *cobra.Command {
 						"groups", uint64(s.Groups), "memberships", uint64(s.Memberships), "nestings", uint64(s.Nestings),
 						"nestingPairs", uint64(s.NestingPairs), "organizations", uint64(s.Organizations), "roles", uint64(s.Roles),
 						"orgMemberships", uint64(s.OrgMemberships), "administrators", uint64(s.Administrators),
-						"journalBytes", uint64(s.JournalBytes), "diskBytes", uint64(s.DiskBytes)))
+						"journalBytes", uint64(s.JournalBytes), "diskBytes", uint64(s.DiskBytes), "searchBytes", uint64(s.SearchBytes)))
 					return err
 				}
 				out := sheet{}

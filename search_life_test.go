@@ -1,0 +1,222 @@
+package roster_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/rosterdb/roster"
+)
+
+// heldView is a View that is open until it is told to end.
+type heldView struct {
+	ask  chan func(*roster.Txn)
+	done chan struct{}
+}
+
+func hold(t *rapid.T, e *roster.Engine) *heldView {
+	h := &heldView{ask: make(chan func(*roster.Txn)), done: make(chan struct{})}
+	begun := make(chan struct{})
+	go func() {
+		defer close(h.done)
+		err := e.View(context.Background(), func(tx *roster.Txn) error {
+			close(begun)
+			for fn := range h.ask {
+				fn(tx)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	<-begun
+	return h
+}
+
+// do has fn run in the view.
+func (h *heldView) do(fn func(*roster.Txn) error) error {
+	err := make(chan error)
+	h.ask <- func(tx *roster.Txn) { err <- fn(tx) }
+	return <-err
+}
+
+func (h *heldView) end() {
+	close(h.ask)
+	<-h.done
+}
+
+// life is an engine that changes, with views that stay behind.
+type life struct {
+	dir   string
+	o     roster.Options
+	e     *roster.Engine
+	r     *rand.Rand
+	views []*heldView
+	next  int
+}
+
+// TestSearchLife searches at every step of a life of changes: within the update,
+// right after it, and in views that were open before; while the index runs after
+// it all, is thrown away, and is opened again.
+func TestSearchLife(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "roster-search-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		l := &life{dir: dir, r: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))}
+		l.o = roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}, FoldEvery: -1}, 1)
+		l.open(t)
+		defer func() { l.close(t) }()
+		t.Repeat(map[string]func(*rapid.T){
+			"update": l.update, "update again": l.update, "hold": l.holdOne, "end": l.endOne, "fold": l.fold, "reopen": l.reopen, "wait": l.wait, "": l.check,
+		})
+	})
+}
+
+func (l *life) open(t *rapid.T) {
+	var err error
+	if l.e, err = roster.Open(l.dir, l.o); err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.e.Update(context.Background(), func(tx *roster.Txn) error {
+		_, err1 := tx.PutDirectory(roster.Directory{ID: 1, Name: "one", Domain: "corp"})
+		_, err2 := tx.PutDirectory(roster.Directory{ID: 2, Name: "Two.example"})
+		var err3 error
+		if _, err := tx.FindGroup("g"); err != nil {
+			_, err3 = tx.CreateGroup(roster.Group{Directory: 1, Name: "g"})
+		}
+		return errors.Join(err1, err2, err3)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *life) close(t *rapid.T) {
+	for _, h := range l.views {
+		h.end()
+	}
+	l.views = nil
+	if err := l.e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func (l *life) reopen(t *rapid.T) {
+	l.close(t)
+	if rapid.IntRange(0, 3).Draw(t, "without index") == 0 {
+		if err := os.RemoveAll(filepath.Join(l.dir, "search")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.open(t)
+}
+
+func (l *life) fold(t *rapid.T) {
+	if err := l.e.Fold(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait lets the index come up with the engine.
+func (l *life) wait(t *rapid.T) {
+	if l.e.Stats().Users > 0 {
+		indexed(t, l.e)
+	}
+}
+
+func (l *life) holdOne(t *rapid.T) {
+	if len(l.views) < 4 {
+		l.views = append(l.views, hold(t, l.e))
+	}
+}
+
+func (l *life) endOne(t *rapid.T) {
+	if len(l.views) == 0 {
+		t.Skip()
+	}
+	i := l.r.IntN(len(l.views))
+	l.views[i].end()
+	l.views = slices.Delete(l.views, i, i+1)
+}
+
+var errUndone = errors.New("undone")
+
+// update makes some changes, and searches among them.
+func (l *life) update(t *rapid.T) {
+	_, err := l.e.Update(context.Background(), func(tx *roster.Txn) error {
+		for range 1 + l.r.IntN(8) {
+			if err := l.change(tx); err != nil {
+				return err
+			}
+		}
+		if err := agree(l.r, tx, 3); err != nil {
+			return err
+		}
+		if l.r.IntN(5) == 0 {
+			return errUndone
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errUndone) {
+		t.Fatal(err)
+	}
+}
+
+func (l *life) change(tx *roster.Txn) error {
+	set, err := tx.Users()
+	if err != nil {
+		return err
+	}
+	users := slices.Collect(set.All())
+	if len(users) < 60 || l.r.IntN(4) == 0 && len(users) < 150 {
+		l.next++
+		_, err := tx.CreateUser(person(l.r, l.next))
+		return err
+	}
+	id := pickOne(l.r, users...)
+	u, err := tx.User(id)
+	if err != nil {
+		return err
+	}
+	g, err := tx.FindGroup("g")
+	if err != nil {
+		return err
+	}
+	switch l.r.IntN(5) {
+	case 0:
+		return tx.DeleteUser(id)
+	case 1:
+		_, err = tx.Add(g, id)
+	case 2:
+		_, err = tx.Remove(g, id)
+	default:
+		l.next++
+		other := person(l.r, l.next)
+		u.Username, u.FullName, u.Email, u.Active = other.Username, other.FullName, other.Email, other.Active
+		_, err = tx.PutUser(u)
+	}
+	return err
+}
+
+// check searches in every view, and in a new one.
+func (l *life) check(t *rapid.T) {
+	search := func(tx *roster.Txn) error { return agree(l.r, tx, 3) }
+	if err := l.e.View(context.Background(), search); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range l.views {
+		if err := h.do(search); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package roster_test
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/match"
+	"github.com/rosterdb/roster/internal/text"
+)
+
+// oracleUser is a user's record with its fields folded.
+type oracleUser struct {
+	roster.User
+	name   string // under identity folding
+	values []oracleValue
+}
+
+type oracleValue struct {
+	field  roster.SearchFields
+	folded string
+}
+
+func newOracleUser(u roster.User) *oracleUser {
+	o := &oracleUser{User: u, name: text.Fold(u.Username)}
+	add := func(f roster.SearchFields, values ...string) {
+		for _, v := range values {
+			o.values = append(o.values, oracleValue{f, match.Fold(v)})
+		}
+	}
+	add(roster.Username, u.Username)
+	add(roster.FullName, u.FullName)
+	add(roster.Email, u.Email)
+	add(roster.Description, u.Description)
+	add(roster.Attributes, u.Attributes["title"]...)
+	return o
+}
+
+// oracleMatch says of one user's record whether a query finds it, and first. It
+// is written down from the documentation, with match.Fold as the folding.
+func oracleMatch(tx *roster.Txn, q roster.SearchQuery, u *oracleUser) (exact, matches bool) {
+	if q.Fields == roster.Username && !q.Fuzzy {
+		return false, strings.HasPrefix(u.name, text.Fold(q.Text))
+	}
+	fields := q.Fields
+	if fields == 0 {
+		fields = roster.Username | roster.FullName | roster.Email | roster.Description | roster.Attributes
+	}
+	whole := strings.TrimSpace(q.Text)
+	if whole == "" {
+		return false, true
+	}
+	if fields&roster.Username != 0 {
+		exact = text.Fold(whole) == u.name || means(tx, u, whole, false)
+	}
+	parts := strings.FieldsFunc(q.Text, parting)
+	all := len(parts) > 0
+	for _, part := range parts {
+		pieces := strings.FieldsFunc(match.Fold(part), parting)
+		for _, p := range pieces {
+			found := fields&roster.Username != 0 && means(tx, u, part, true)
+			for _, v := range u.values {
+				if fields&v.field != 0 && !found {
+					found = in(p, v.folded) || in(swapped(p), v.folded) || q.Fuzzy && misspelt(p, v.folded, v.field == roster.Username)
+				}
+			}
+			all = all && found
+		}
+		if len(pieces) == 0 && len(parts) == 1 {
+			all = false
+		}
+	}
+	return exact, all
+}
+
+func parting(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(",;，；、", r)
+}
+
+// means reports whether a text is domain\name or name@domain of a user.
+func means(tx *roster.Txn, u *oracleUser, s string, prefix bool) bool {
+	d, err := tx.Directory(u.Directory)
+	if err != nil {
+		return false
+	}
+	name := u.name
+	of := func(domain string) bool {
+		return text.Fold(domain) == text.Fold(d.Name) || text.Fold(domain) == text.Fold(d.Domain)
+	}
+	if domain, n, ok := strings.Cut(s, `\`); ok && domain != "" && of(domain) {
+		if prefix && n != "" && strings.HasPrefix(name, text.Fold(n)) || name == text.Fold(n) {
+			return true
+		}
+	} else if ok && prefix {
+		return false
+	}
+	i := strings.LastIndexByte(s, '@')
+	return i > 0 && of(s[i+1:]) && name == text.Fold(s[:i])
+}
+
+// swapped exchanges domain and name.
+func swapped(p string) string {
+	if a, b, ok := strings.Cut(p, `\`); ok {
+		if a == "" || b == "" {
+			return p
+		}
+		return b + "@" + a
+	}
+	if i := strings.LastIndexByte(p, '@'); i > 0 && i+1 < len(p) {
+		return p[i+1:] + `\` + p[:i]
+	}
+	return p
+}
+
+// in reports whether a part stands in a field where a word begins, or anywhere.
+func in(part, field string) bool {
+	if !strings.Contains(field, part) {
+		return false
+	}
+	p, f := []rune(part), []rune(field)
+	for i := 0; i+len(p) <= len(f); i++ {
+		if slices.Equal(f[i:i+len(p)], p) && (len(p) >= 3 || i == 0 || !word(f[i]) || !word(f[i-1]) || unicode.In(f[i], unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana)) {
+			return true
+		}
+	}
+	return false
+}
+
+func word(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) }
+
+// misspelt reports whether a field has a word that is one typo away.
+func misspelt(part, field string, username bool) bool {
+	if n := len([]rune(part)); n < 4 || n > 64 {
+		return false
+	}
+	words := strings.FieldsFunc(field, func(r rune) bool { return !word(r) })
+	if username && !strings.Contains(field, " ") {
+		words = append(words, field)
+	}
+	return slices.ContainsFunc(words, func(w string) bool { return near([]rune(part), []rune(w)) })
+}
+
+// near tries every typo.
+func near(a, b []rune) bool {
+	if slices.Equal(a, b) {
+		return true
+	}
+	for i := range a {
+		if slices.Equal(slices.Delete(slices.Clone(a), i, i+1), b) {
+			return true
+		}
+		if len(a) == len(b) && slices.Equal(a[:i], b[:i]) && slices.Equal(a[i+1:], b[i+1:]) {
+			return true
+		}
+		if i > 0 {
+			c := slices.Clone(a)
+			if c[i-1], c[i] = c[i], c[i-1]; slices.Equal(c, b) {
+				return true
+			}
+		}
+	}
+	for i := range b {
+		if slices.Equal(slices.Delete(slices.Clone(b), i, i+1), a) {
+			return true
+		}
+	}
+	return false
+}
