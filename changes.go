@@ -6,33 +6,29 @@ import (
 	"time"
 )
 
-// ChangeKind says what a Change did. Its text form is the one that programs may
-// rely on.
-type ChangeKind string
-
-// The kinds of change.
+// The kinds of Change. Programs may rely on the texts.
 const (
-	DirectoryPut     ChangeKind = "directory.put"
-	DirectoryDeleted ChangeKind = "directory.delete"
-	UserPut          ChangeKind = "user.put"
-	UserDeleted      ChangeKind = "user.delete"
-	GroupPut         ChangeKind = "group.put"
-	GroupDeleted     ChangeKind = "group.delete"
-	MembersAdded     ChangeKind = "members.add"
-	MembersRemoved   ChangeKind = "members.remove"
-	GroupsNested     ChangeKind = "groups.nest"
-	GroupsUnnested   ChangeKind = "groups.unnest"
+	DirectoryPut     = "directory.put"
+	DirectoryDeleted = "directory.delete"
+	UserPut          = "user.put"
+	UserDeleted      = "user.delete"
+	GroupPut         = "group.put"
+	GroupDeleted     = "group.delete"
+	MembersAdded     = "members.add"
+	MembersRemoved   = "members.remove"
+	GroupsNested     = "groups.nest"
+	GroupsUnnested   = "groups.unnest"
 
-	OrganizationPut      ChangeKind = "organization.put"
-	OrganizationDeleted  ChangeKind = "organization.delete"
-	RolePut              ChangeKind = "role.put"
-	RoleDeleted          ChangeKind = "role.delete"
-	OrgMembershipPut     ChangeKind = "orgMembership.put"
-	OrgMembershipDeleted ChangeKind = "orgMembership.delete"
-	AdminsAdded          ChangeKind = "admins.add"
-	AdminsRemoved        ChangeKind = "admins.remove"
-	AdminGroupsAdded     ChangeKind = "adminGroups.add"
-	AdminGroupsRemoved   ChangeKind = "adminGroups.remove"
+	OrganizationPut      = "organization.put"
+	OrganizationDeleted  = "organization.delete"
+	RolePut              = "role.put"
+	RoleDeleted          = "role.delete"
+	OrgMembershipPut     = "orgMembership.put"
+	OrgMembershipDeleted = "orgMembership.delete"
+	AdminsAdded          = "admins.add"
+	AdminsRemoved        = "admins.remove"
+	AdminGroupsAdded     = "adminGroups.add"
+	AdminGroupsRemoved   = "adminGroups.remove"
 )
 
 // Change is one operation of the log, and effective: members that were added
@@ -41,7 +37,7 @@ const (
 type Change struct {
 	Revision Revision
 	Time     time.Time
-	Kind     ChangeKind
+	Kind     string
 
 	Directory *Directory  // of DirectoryPut: the new record
 	User      *User       // of UserPut: the new record
@@ -166,7 +162,7 @@ func (o *op) change() (c Change, err error) {
 }
 
 // listKinds are the kinds of change that ops with a list make.
-var listKinds = map[opKind]ChangeKind{
+var listKinds = map[opKind]string{
 	opAdd: MembersAdded, opRemove: MembersRemoved, opNest: GroupsNested, opUnnest: GroupsUnnested,
 	opAddAdmins: AdminsAdded, opRemoveAdmins: AdminsRemoved,
 	opAddAdminGroups: AdminGroupsAdded, opRemoveAdminGroups: AdminGroupsRemoved,

@@ -11,16 +11,13 @@ import (
 	"github.com/rosterdb/roster/internal/match"
 )
 
-// SearchFields is a set of the fields in which Search looks.
-type SearchFields uint8
-
-// The fields of a user that can be searched.
+// The fields of a user that can be searched. Their sum says in several.
 const (
-	Username    = SearchFields(match.Username)
-	FullName    = SearchFields(match.FullName)
-	Email       = SearchFields(match.Email)
-	Description = SearchFields(match.Description)
-	Attributes  = SearchFields(match.Attributes) // those that Options.SearchAttributes names
+	Username    = uint8(match.Username)
+	FullName    = uint8(match.FullName)
+	Email       = uint8(match.Email)
+	Description = uint8(match.Description)
+	Attributes  = uint8(match.Attributes) // those that Options.SearchAttributes names
 )
 
 // SearchQuery says whom Search is to find.
@@ -40,7 +37,7 @@ type SearchQuery struct {
 	// Fields says where to look; 0 is everywhere. Username alone asks for the
 	// usernames that begin with Text as it is, under identity folding: that is
 	// answered from the order of names in microseconds.
-	Fields SearchFields
+	Fields uint8
 
 	// Fuzzy finds words with one typo too: for each part of Text with at least
 	// four characters, words and whole usernames in which one character is

@@ -18,13 +18,13 @@ type oracleUser struct {
 }
 
 type oracleValue struct {
-	field  roster.SearchFields
+	field  uint8
 	folded string
 }
 
 func newOracleUser(u roster.User) *oracleUser {
 	o := &oracleUser{User: u, name: text.Fold(u.Username)}
-	add := func(f roster.SearchFields, values ...string) {
+	add := func(f uint8, values ...string) {
 		for _, v := range values {
 			o.values = append(o.values, oracleValue{f, match.Fold(v)})
 		}

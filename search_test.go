@@ -178,7 +178,7 @@ func query(r *rand.Rand, tx *roster.Txn, all []*oracleUser) (q roster.SearchQuer
 	q = roster.SearchQuery{Text: typed(r, all), Limit: pickOne(r, 1, 3, 10, 30, 100, 100), Fuzzy: r.IntN(4) == 0, Active: r.IntN(4) == 0}
 	switch r.IntN(8) {
 	case 0:
-		q.Fields = roster.SearchFields(1 + r.IntN(31))
+		q.Fields = uint8(1 + r.IntN(31))
 	case 1:
 		q.Fields = roster.Username
 	}

@@ -121,7 +121,7 @@ func (w *changeWriter) learn(c roster.Change) {
 
 // line returns one change as a JSON line.
 func (w *changeWriter) line(c roster.Change) []byte {
-	pairs := []any{"revision", uint64(c.Revision), "time", c.Time.UTC().Format(time.RFC3339Nano), "change", string(c.Kind)}
+	pairs := []any{"revision", uint64(c.Revision), "time", c.Time.UTC().Format(time.RFC3339Nano), "change", c.Kind}
 	add := func(name string, value []byte) {
 		pairs = append(pairs, name, jsontext.Value(bytes.TrimSuffix(value, []byte{'\n'})))
 	}

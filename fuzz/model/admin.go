@@ -12,14 +12,14 @@ func (m *Model) RemoveAdmins(g roster.GroupID, users ...roster.UserID) (int, err
 	return m.admins(g, roster.AdminsRemoved, users)
 }
 
-func (m *Model) admins(g roster.GroupID, kind roster.ChangeKind, users []roster.UserID) (int, error) {
+func (m *Model) admins(g roster.GroupID, kind string, users []roster.UserID) (int, error) {
 	if !m.haveGroups(g) || !m.haveUsers(users...) {
 		return 0, roster.ErrNotFound
 	}
 	return m.editAdmins(g, kind, users), nil
 }
 
-func (m *Model) editAdmins(g roster.GroupID, kind roster.ChangeKind, users []roster.UserID) int {
+func (m *Model) editAdmins(g roster.GroupID, kind string, users []roster.UserID) int {
 	next := *m.Groups[g]
 	var changed []roster.UserID
 	next.Admins, changed = toggle(next.Admins, kind == roster.AdminsAdded, users)
@@ -50,7 +50,7 @@ func (m *Model) RemoveAdminGroups(g roster.GroupID, admins ...roster.GroupID) (i
 	return m.adminGroups(g, roster.AdminGroupsRemoved, admins)
 }
 
-func (m *Model) adminGroups(g roster.GroupID, kind roster.ChangeKind, admins []roster.GroupID) (int, error) {
+func (m *Model) adminGroups(g roster.GroupID, kind string, admins []roster.GroupID) (int, error) {
 	if !m.haveGroups(g) || !m.haveGroups(admins...) {
 		return 0, roster.ErrNotFound
 	}
@@ -60,7 +60,7 @@ func (m *Model) adminGroups(g roster.GroupID, kind roster.ChangeKind, admins []r
 	return m.relinkAdmins(g, kind, admins), nil
 }
 
-func (m *Model) relinkAdmins(g roster.GroupID, kind roster.ChangeKind, admins []roster.GroupID) int {
+func (m *Model) relinkAdmins(g roster.GroupID, kind string, admins []roster.GroupID) int {
 	next := *m.Groups[g]
 	var changed []roster.GroupID
 	next.AdminGroups, changed = toggle(next.AdminGroups, kind == roster.AdminGroupsAdded, admins)

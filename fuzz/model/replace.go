@@ -59,7 +59,7 @@ func (m *Model) ReplaceMembers(g roster.GroupID, users []roster.UserID) (added, 
 }
 
 // change adds or removes memberships, group by group.
-func (m *Model) change(kind roster.ChangeKind, all []roster.Membership) {
+func (m *Model) change(kind string, all []roster.Membership) {
 	users := map[roster.GroupID][]roster.UserID{}
 	for _, s := range all {
 		users[s.Group] = append(users[s.Group], s.User)

@@ -409,7 +409,7 @@ func (m *Model) Remove(g roster.GroupID, users ...roster.UserID) (int, error) {
 	return m.members(g, roster.MembersRemoved, users)
 }
 
-func (m *Model) members(g roster.GroupID, kind roster.ChangeKind, users []roster.UserID) (int, error) {
+func (m *Model) members(g roster.GroupID, kind string, users []roster.UserID) (int, error) {
 	if !m.haveGroups(g) || !m.haveUsers(users...) {
 		return 0, roster.ErrNotFound
 	}
@@ -426,7 +426,7 @@ func (m *Model) haveGroups(groups ...roster.GroupID) bool {
 
 // edit changes the direct members of a group and returns for how many that made
 // a difference.
-func (m *Model) edit(g roster.GroupID, kind roster.ChangeKind, users []roster.UserID) int {
+func (m *Model) edit(g roster.GroupID, kind string, users []roster.UserID) int {
 	next := *m.Groups[g]
 	var changed []roster.UserID
 	next.Members, changed = toggle(next.Members, kind == roster.MembersAdded, users)
@@ -470,7 +470,7 @@ func (m *Model) Unnest(parent roster.GroupID, children ...roster.GroupID) (int, 
 	return m.nest(parent, roster.GroupsUnnested, children)
 }
 
-func (m *Model) nest(parent roster.GroupID, kind roster.ChangeKind, children []roster.GroupID) (int, error) {
+func (m *Model) nest(parent roster.GroupID, kind string, children []roster.GroupID) (int, error) {
 	if m.Groups[parent] == nil {
 		return 0, roster.ErrNotFound
 	}
@@ -488,7 +488,7 @@ func (m *Model) nest(parent roster.GroupID, kind roster.ChangeKind, children []r
 	return m.relink(parent, kind, children), nil
 }
 
-func (m *Model) relink(parent roster.GroupID, kind roster.ChangeKind, children []roster.GroupID) int {
+func (m *Model) relink(parent roster.GroupID, kind string, children []roster.GroupID) int {
 	next := *m.Groups[parent]
 	var changed []roster.GroupID
 	next.Children, changed = toggle(next.Children, kind == roster.GroupsNested, children)
