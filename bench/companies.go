@@ -124,7 +124,7 @@ func (b *bench) organisations(ctx context.Context) error {
 	}
 	b.t.text("organisations", fmt.Sprintf("%d of %d members, one of %d; made in %.1f s", s.orgs, s.members, users, time.Since(start).Seconds()))
 	start = time.Now()
-	e, err := roster.Open(dir, roster.Options{})
+	e, err := roster.Open(dir, roster.Options{NoSearchIndex: true})
 	if err != nil {
 		return err
 	}
@@ -141,43 +141,47 @@ func (b *bench) organisations(ctx context.Context) error {
 func (c *companies) verbs(ctx context.Context, b *bench, e *roster.Engine) error {
 	rnd := b.random()
 	small, big := c.orgs[:len(c.orgs)-1], c.orgs[len(c.orgs)-1]
-	anyone := func() roster.UserID { return c.users[rnd.IntN(len(c.users))] }
 	for _, verb := range []struct {
 		name string
-		do   func(tx *roster.Txn, org string, u roster.UserID) error
+		do   func(tx *roster.Txn, org, other string, u roster.UserID) error
 	}{
-		{"join or change", func(tx *roster.Txn, org string, u roster.UserID) error {
+		{"join or change", func(tx *roster.Txn, org, other string, u roster.UserID) error {
 			_, err := tx.PutOrgMembership(roster.OrgMembership{Organization: org, User: u, Owner: true, Roles: []string{"auditor"}, AllowedIPs: c.allowedIP})
 			return err
 		}},
-		{"read", func(tx *roster.Txn, org string, u roster.UserID) error {
+		{"read", func(tx *roster.Txn, org, other string, u roster.UserID) error {
 			_, err := tx.OrgMembership(org, u)
 			return err
 		}},
-		{"permissions", func(tx *roster.Txn, org string, u roster.UserID) error {
+		{"permissions", func(tx *roster.Txn, org, other string, u roster.UserID) error {
 			_, err := tx.Permissions(org, u)
 			return err
 		}},
-		{"make the default", func(tx *roster.Txn, org string, u roster.UserID) error {
-			m, err := tx.OrgMembership(org, u)
-			if err == nil {
+		{"default here and back", func(tx *roster.Txn, org, other string, u roster.UserID) error {
+			for _, id := range []string{org, other} {
+				m, err := tx.OrgMembership(id, u)
+				if err != nil {
+					return err
+				}
 				m.Default = true
-				_, err = tx.PutOrgMembership(m)
+				if _, err = tx.PutOrgMembership(m); err != nil {
+					return err
+				}
 			}
-			return err
+			return nil
 		}},
-		{"leave", func(tx *roster.Txn, org string, u roster.UserID) error {
+		{"leave", func(tx *roster.Txn, org, other string, u roster.UserID) error {
 			err := tx.DeleteOrgMembership(org, u)
 			if errors.Is(err, roster.ErrLastOwner) {
 				return nil
 			}
 			return err
 		}},
-		{"change the organisation", func(tx *roster.Txn, org string, u roster.UserID) error {
+		{"change the organisation", func(tx *roster.Txn, org, other string, u roster.UserID) error {
 			_, err := tx.PutOrganization(roster.Organization{ID: org, Name: fmt.Sprint(rnd.Uint32())})
 			return err
 		}},
-		{"change a role", func(tx *roster.Txn, org string, u roster.UserID) error {
+		{"change a role", func(tx *roster.Txn, org, other string, u roster.UserID) error {
 			_, err := tx.PutRole(roster.Role{Organization: org, ID: "clerk", Permissions: []string{fmt.Sprint(rnd.Uint32())}})
 			return err
 		}},
@@ -187,18 +191,19 @@ func (c *companies) verbs(ctx context.Context, b *bench, e *roster.Engine) error
 		for _, large := range []bool{false, true} {
 			var rounds []time.Duration
 			for range 5 {
-				orgs, users := make([]string, n), make([]roster.UserID, n)
+				orgs, others, users := make([]string, n), make([]string, n), make([]roster.UserID, n)
 				for i := range orgs {
 					k := rnd.IntN(len(small))
-					orgs[i], users[i] = small[k], c.users[(k*10+rnd.IntN(10))%len(c.users)]
+					users[i] = c.users[(k*10+rnd.IntN(10))%len(c.users)]
+					orgs[i], others[i] = small[k], big
 					if large {
-						orgs[i], users[i] = big, anyone()
+						orgs[i], others[i] = big, small[k]
 					}
 				}
 				_, err := e.Update(ctx, func(tx *roster.Txn) error {
 					start := time.Now()
 					for i, org := range orgs {
-						if err := verb.do(tx, org, users[i]); err != nil && !errors.Is(err, roster.ErrNotFound) {
+						if err := verb.do(tx, org, others[i], users[i]); err != nil && !errors.Is(err, roster.ErrNotFound) {
 							return err
 						}
 					}

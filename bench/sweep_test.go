@@ -59,7 +59,7 @@ func (w *world) view(b *testing.B, fn func(tx *roster.Txn) error) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		pairs := make([]roster.Membership, 1<<16)
 		for i := range pairs {
 			pairs[i] = roster.Membership{User: w.user(), Group: w.group()}
@@ -72,7 +72,7 @@ func BenchmarkCheck(b *testing.B) {
 }
 
 func BenchmarkCheckNested(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		pairs := make([]roster.Membership, 1<<16)
 		for i := range pairs {
 			pairs[i] = roster.Membership{User: w.user(), Group: w.parents[w.rnd.IntN(len(w.parents))]}
@@ -85,7 +85,7 @@ func BenchmarkCheckNested(b *testing.B) {
 }
 
 func BenchmarkCheckName(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		names := make([][2]string, 1<<16)
 		for i := range names {
 			names[i] = [2]string{w.usernames[w.rnd.IntN(w.users)], w.groupNames[w.rnd.IntN(len(w.groupNames))]}
@@ -101,7 +101,7 @@ func BenchmarkCheckName(b *testing.B) {
 }
 
 func BenchmarkGroups(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		w.view(b, func(tx *roster.Txn) error {
 			var buf []roster.GroupID
 			for b.Loop() {
@@ -113,7 +113,7 @@ func BenchmarkGroups(b *testing.B) {
 }
 
 func BenchmarkGroupNames(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		w.view(b, func(tx *roster.Txn) error {
 			n := 0
 			for b.Loop() {
@@ -143,7 +143,7 @@ func pageOf(s roster.Set) (n int) {
 // BenchmarkPageCold makes effective members, and finds the first 100, anew each
 // time.
 func BenchmarkPageCold(b *testing.B) {
-	sweep(b, roster.Options{CacheBytes: -1}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{CacheBytes: -1, NoSearchIndex: true}, func(b *testing.B, w *world) {
 		w.view(b, func(tx *roster.Txn) error {
 			for i := 0; b.Loop(); i++ {
 				s, err := tx.Members(w.parents[i%len(w.parents)])
@@ -158,7 +158,7 @@ func BenchmarkPageCold(b *testing.B) {
 }
 
 func BenchmarkPageWarm(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		w.view(b, func(tx *roster.Txn) error {
 			for i := 0; b.Loop(); i++ {
 				s, err := tx.Members(w.parents[i%min(32, len(w.parents))])
@@ -173,7 +173,7 @@ func BenchmarkPageWarm(b *testing.B) {
 }
 
 func BenchmarkIntersect(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		w.view(b, func(tx *roster.Txn) error {
 			for i := 0; b.Loop(); i++ {
 				x, err := tx.DirectMembers(w.groupIDs[1+i%2])
@@ -193,7 +193,7 @@ func BenchmarkIntersect(b *testing.B) {
 
 // BenchmarkAdd makes one durable change after the other.
 func BenchmarkAdd(b *testing.B) {
-	sweep(b, roster.Options{}, func(b *testing.B, w *world) {
+	sweep(b, roster.Options{NoSearchIndex: true}, func(b *testing.B, w *world) {
 		for b.Loop() {
 			_, err := w.e.Update(context.Background(), func(tx *roster.Txn) error {
 				_, err := tx.Add(w.group(), w.user())
@@ -218,7 +218,7 @@ func BenchmarkJoinOrganization(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			e, err := roster.Open(dir, roster.Options{})
+			e, err := roster.Open(dir, roster.Options{NoSearchIndex: true})
 			if err != nil {
 				b.Fatal(err)
 			}
