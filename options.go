@@ -52,6 +52,13 @@ type Options struct {
 	// then built anew.
 	SearchAttributes []string
 
+	// SearchTextBytes bounds the memory for the texts of users that Search looks
+	// at, about 90 bytes a user. They are kept once somebody has searched.
+	// Without them it reads records, which takes ten times as long for each user
+	// of whom the index does not tell enough: for parts of words, and in sets of
+	// some hundred users. 0 means 128 MiB, negative means none.
+	SearchTextBytes int64
+
 	// Logger receives what the engine and Badger have to say about background
 	// work. Nil means nothing is logged anywhere.
 	Logger *slog.Logger
@@ -78,6 +85,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 256 << 20
+	}
+	if o.SearchTextBytes == 0 {
+		o.SearchTextBytes = 128 << 20
 	}
 	if o.MaxNesting == 0 {
 		o.MaxNesting = 1 << 24

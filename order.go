@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strings"
+	"sync/atomic"
 
 	"github.com/rosterdb/roster/internal/radix"
 	"github.com/rosterdb/roster/internal/text"
@@ -15,7 +17,7 @@ import (
 // An order holds users in the order of their names, and for each user a label:
 // a comes before b exactly when label(a) < label(b). So any set of users is
 // sorted by name without a look at the names, and the sequence tells what comes
-// next. It takes about 10 bytes a user.
+// next. It takes about 10 bytes a user, and one more where names were looked for.
 //
 // Users stand in chunks, chunks in blocks. Labels leave gaps; where a gap is
 // used up, the users around it get new labels. The order knows no names: what
@@ -33,15 +35,60 @@ type order struct {
 	version uint64 // another one whenever the sequence is another
 }
 
-// A block is a row of chunks. Those are replaced on every change, never edited.
+// A block is a row of chunks.
 type block struct {
 	own    *radix.Owner
 	n      int // users in all chunks
-	chunks [][]uint32
+	chunks []*chunk
+}
+
+// A chunk is a row of users. It is replaced on every change, never edited.
+type chunk struct {
+	users []uint32
+
+	// The first 8 bytes of the folded names, of the first user and of every
+	// headEvery-th one, once somebody has searched here: so a search among names
+	// reads few cards, each of which is some misses in the processor's caches.
+	first atomic.Uint64 // 0 for not yet
+	heads atomic.Pointer[[]uint64]
+}
+
+// headEvery makes the heads 1 byte a user.
+const headEvery = 8
+
+func (c *chunk) head(r *roll) uint64 {
+	h := c.first.Load()
+	if h == 0 {
+		card, _ := r.get(c.users[0])
+		h = headOf(card.key())
+		c.first.Store(h)
+	}
+	return h
+}
+
+func (c *chunk) headsOf(r *roll) []uint64 {
+	if h := c.heads.Load(); h != nil {
+		return *h
+	}
+	heads := make([]uint64, 0, (len(c.users)+headEvery-1)/headEvery)
+	for i := 0; i < len(c.users); i += headEvery {
+		card, _ := r.get(c.users[i])
+		heads = append(heads, headOf(card.key()))
+	}
+	c.heads.Store(&heads)
+	return heads
+}
+
+// headOf returns the first 8 bytes of a name, its ASCII letters folded, with
+// zero bytes after its end.
+func headOf(name string) uint64 {
+	k := nameKey{rest: name}
+	k.next()
+	return k.head
 }
 
 // A change copies one chunk, one block and the list of blocks: at 1M users 1,
-// 3 and 0.5 KB. The sizes keep the three of one magnitude up to 100M users.
+// 1 and 0.5 KB. The sizes keep the three of one magnitude up to 100M users.
 const (
 	maxChunk = 256 // users
 	maxBlock = 128 // chunks
@@ -65,12 +112,12 @@ func (o *order) label(n uint32) uint32 { return o.labels.Get(n) }
 func (o *order) end() place { return place{block: len(o.blocks)} }
 
 // at returns the user at p, which is not the end.
-func (o *order) at(p place) uint32 { return o.blocks[p.block].chunks[p.chunk][p.i] }
+func (o *order) at(p place) uint32 { return o.blocks[p.block].chunks[p.chunk].users[p.i] }
 
 // next returns the place after p, which is not the end.
 func (o *order) next(p place) place {
 	p.i++
-	if b := o.blocks[p.block]; p.i == len(b.chunks[p.chunk]) {
+	if b := o.blocks[p.block]; p.i == len(b.chunks[p.chunk].users) {
 		p.chunk, p.i = p.chunk+1, 0
 		if p.chunk == len(b.chunks) {
 			p = place{block: p.block + 1}
@@ -90,7 +137,7 @@ func (o *order) prev(p place) (place, bool) {
 			p.chunk = len(o.blocks[p.block].chunks)
 		}
 		p.chunk--
-		p.i = len(o.blocks[p.block].chunks[p.chunk])
+		p.i = len(o.blocks[p.block].chunks[p.chunk].users)
 	}
 	p.i--
 	return p, true
@@ -102,7 +149,7 @@ func (o *order) walk(p place) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for ; p.block < len(blocks); p = (place{block: p.block + 1}) {
 			for _, chunk := range blocks[p.block].chunks[p.chunk:] {
-				for _, n := range chunk[p.i:] {
+				for _, n := range chunk.users[p.i:] {
 					if !yield(n) {
 						return
 					}
@@ -120,7 +167,7 @@ func (o *order) walkBits(p place, words []uint64) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
 		for ; p.block < len(blocks); p = (place{block: p.block + 1}) {
 			for _, chunk := range blocks[p.block].chunks[p.chunk:] {
-				for _, n := range chunk[p.i:] {
+				for _, n := range chunk.users[p.i:] {
 					if words[n>>6]>>(n&63)&1 != 0 && !yield(n) {
 						return
 					}
@@ -139,7 +186,7 @@ func (o *order) rank(p place) int {
 	}
 	if p.chunk > 0 {
 		for _, chunk := range o.blocks[p.block].chunks[:p.chunk] {
-			n += len(chunk)
+			n += len(chunk.users)
 		}
 	}
 	return n
@@ -148,32 +195,81 @@ func (o *order) rank(p place) int {
 // search returns the place of the first user for whom before is false. It must
 // be true for a first part of the order and false for the rest.
 func (o *order) search(before func(n uint32) bool) place {
-	p := place{block: sort.Search(len(o.blocks), func(i int) bool { return !before(o.blocks[i].chunks[0][0]) }) - 1}
+	p := place{block: sort.Search(len(o.blocks), func(i int) bool { return !before(o.blocks[i].chunks[0].users[0]) }) - 1}
 	if p.block < 0 {
 		return place{}
 	}
-	b := o.blocks[p.block]
-	p.chunk = sort.Search(len(b.chunks), func(i int) bool { return !before(b.chunks[i][0]) }) - 1
-	chunk := b.chunks[p.chunk]
-	p.i = sort.Search(len(chunk), func(i int) bool { return !before(chunk[i]) }) - 1
+	chunks := o.blocks[p.block].chunks
+	p.chunk = sort.Search(len(chunks), func(i int) bool { return !before(chunks[i].users[0]) }) - 1
+	users := chunks[p.chunk].users
+	p.i = sort.Search(len(users), func(i int) bool { return !before(users[i]) }) - 1
+	return o.next(p)
+}
+
+// A bound is a point among names: behind all whose heads are lower.
+type bound struct {
+	head, mask uint64            // the head, and which bytes of it count
+	before     func(c card) bool // whether one with the same head stands before it; nil says by same
+	same       bool
+}
+
+// holds reports whether a user with a head stands before the bound.
+func (b *bound) holds(head uint64, r *roll, n uint32) bool {
+	switch head &= b.mask; {
+	case head != b.head:
+		return head < b.head
+	case b.before == nil:
+		return b.same
+	}
+	c, _ := r.get(n)
+	return b.before(c)
+}
+
+// searchName is search for a bound, with few looks at cards.
+func (o *order) searchName(r *roll, b bound) place {
+	first := func(c *chunk) bool { return b.holds(c.head(r), r, c.users[0]) }
+	p := place{block: sort.Search(len(o.blocks), func(i int) bool { return !first(o.blocks[i].chunks[0]) }) - 1}
+	if p.block < 0 {
+		return place{}
+	}
+	chunks := o.blocks[p.block].chunks
+	p.chunk = sort.Search(len(chunks), func(i int) bool { return !first(chunks[i]) }) - 1
+	c := chunks[p.chunk]
+	heads := c.headsOf(r)
+	p.i = headEvery * (sort.Search(len(heads), func(i int) bool { return !b.holds(heads[i], r, c.users[i*headEvery]) }) - 1)
+	users := c.users[p.i:min(p.i+headEvery, len(c.users))]
+	p.i += sort.Search(len(users), func(i int) bool {
+		c, _ := r.get(users[i])
+		return !b.holds(headOf(c.key()), r, users[i])
+	}) - 1
 	return o.next(p)
 }
 
 // seek returns the place of the first user at or after a folded name and
 // directory.
 func (o *order) seek(r *roll, folded string, dir uint32) place {
-	return o.search(func(n uint32) bool { return r.compareTo(n, folded, dir) < 0 })
+	return o.searchName(r, bound{head: headOf(folded), mask: ^uint64(0), before: func(c card) bool {
+		return cmp.Or(compareFolded(c.key(), folded), cmp.Compare(c.dir, dir)) < 0
+	}})
 }
 
 // prefix returns the places between which the users stand whose folded names
 // begin with a folded string.
 func (o *order) prefix(r *roll, folded string) (from, to place) {
-	head := func(n uint32) int {
-		c, _ := r.get(n)
+	first := bound{head: headOf(folded), mask: ^uint64(0)}
+	last := bound{head: first.head, mask: first.mask, same: true}
+	if len(folded) <= 8 && strings.IndexByte(folded, 0) < 0 {
+		first.mask <<= 8 * (8 - len(folded))
+		last.mask = first.mask
+		return o.searchName(r, first), o.searchName(r, last)
+	}
+	compare := func(c card) int {
 		key := c.key()
 		return compareFolded(key[:min(len(key), len(folded))], folded)
 	}
-	return o.search(func(n uint32) bool { return head(n) < 0 }), o.search(func(n uint32) bool { return head(n) <= 0 })
+	first.before = func(c card) bool { return compare(c) < 0 }
+	last.before = func(c card) bool { return compare(c) <= 0 }
+	return o.searchName(r, first), o.searchName(r, last)
 }
 
 // after returns the place of the first user with a label above that one.
@@ -222,17 +318,17 @@ func (o *order) remove(own *radix.Owner, n uint32) bool {
 	o.version++
 	b := o.edit(own, p.block)
 	b.n--
-	chunk := b.chunks[p.chunk]
-	rest := append(append(make([]uint32, 0, len(chunk)-1), chunk[:p.i]...), chunk[p.i+1:]...)
+	users := b.chunks[p.chunk].users
+	rest := append(append(make([]uint32, 0, len(users)-1), users[:p.i]...), users[p.i+1:]...)
 	from, to := p.chunk, p.chunk+1
-	if to < len(b.chunks) && len(rest)+len(b.chunks[to]) <= maxChunk/2 {
-		rest = slices.Concat(rest, b.chunks[to])
+	if to < len(b.chunks) && len(rest)+len(b.chunks[to].users) <= maxChunk/2 {
+		rest = slices.Concat(rest, b.chunks[to].users)
 		to++
 	}
 	if len(rest) == 0 {
 		b.chunks = slices.Delete(b.chunks, from, to)
 	} else {
-		b.chunks = slices.Replace(b.chunks, from, to, rest)
+		b.chunks = slices.Replace(b.chunks, from, to, &chunk{users: rest})
 	}
 	if len(b.chunks) == 0 {
 		o.blocks = slices.Delete(o.blocks, p.block, p.block+1)
@@ -255,34 +351,44 @@ func (o *order) edit(own *radix.Owner, i int) *block {
 func (o *order) splice(own *radix.Owner, p place, run []uint32) {
 	o.n += len(run)
 	if len(o.blocks) == 0 {
-		o.own, o.blocks = own, blocksOf(own, pieces(run, maxChunk))
+		o.own, o.blocks = own, blocksOf(own, chunksOf(run))
 		return
 	}
 	if p == o.end() {
 		p.block--
 		p.chunk = len(o.blocks[p.block].chunks) - 1
-		p.i = len(o.blocks[p.block].chunks[p.chunk])
+		p.i = len(o.blocks[p.block].chunks[p.chunk].users)
 	}
 	b := o.edit(own, p.block)
 	b.n += len(run)
-	chunk := b.chunks[p.chunk]
-	b.chunks = slices.Replace(b.chunks, p.chunk, p.chunk+1, pieces(slices.Concat(chunk[:p.i], run, chunk[p.i:]), maxChunk)...)
+	users := b.chunks[p.chunk].users
+	b.chunks = slices.Replace(b.chunks, p.chunk, p.chunk+1, chunksOf(slices.Concat(users[:p.i], run, users[p.i:]))...)
 	if len(b.chunks) > maxBlock {
 		o.blocks = slices.Replace(o.blocks, p.block, p.block+1, blocksOf(own, b.chunks)...)
 	}
 }
 
 // blocksOf puts chunks into as few blocks as hold them.
-func blocksOf(own *radix.Owner, chunks [][]uint32) []*block {
+func blocksOf(own *radix.Owner, chunks []*chunk) []*block {
 	blocks := make([]*block, 0, len(chunks)/maxBlock+1)
 	for _, part := range pieces(chunks, maxBlock) {
 		b := &block{own: own, chunks: part}
 		for _, c := range part {
-			b.n += len(c)
+			b.n += len(c.users)
 		}
 		blocks = append(blocks, b)
 	}
 	return blocks
+}
+
+// chunksOf puts users into as few chunks as hold them.
+func chunksOf(users []uint32) []*chunk {
+	parts := pieces(users, maxChunk)
+	chunks := make([]*chunk, len(parts))
+	for i, part := range parts {
+		chunks[i] = &chunk{users: part}
+	}
+	return chunks
 }
 
 // pieces returns copies of the fewest parts of s that hold at most size each,
@@ -412,7 +518,7 @@ func (o *order) load(own *radix.Owner, labels []uint32) error {
 		sorted[i] = uint32(u)
 	}
 	o.n = len(sorted)
-	o.own, o.blocks = own, blocksOf(own, pieces(sorted, maxChunk))
+	o.own, o.blocks = own, blocksOf(own, chunksOf(sorted))
 	return nil
 }
 

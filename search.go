@@ -197,8 +197,12 @@ func (s *search) restrict(q *SearchQuery) error {
 			s.members, s.all = s.members.and(n), false
 		}
 	}
-	if q.Within != nil { // of another revision perhaps
-		and(q.Within.numbers, q.Within.n == everyone.n && q.Within.equal(everyone))
+	switch in := q.Within; {
+	case in == nil:
+	case in.st == s.st && in.n < everyone.n: // all of them exist
+		s.members, s.all = in.numbers, false
+	default:
+		and(in.numbers, in.n == everyone.n && in.equal(everyone))
 	}
 	if q.Active {
 		active := s.st.direct(setActive)

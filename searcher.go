@@ -30,6 +30,7 @@ type searcher struct {
 	at  atomic.Pointer[edit]    // not newer than the published index; nil if no history is kept
 
 	doubt chan struct{} // a token: a search has met an error
+	asked atomic.Bool   // somebody has searched
 
 	mu    sync.Mutex
 	stats searchStats // guarded by mu
@@ -40,6 +41,7 @@ type searchStats struct {
 	rev      Revision
 	users    int
 	segments int
+	memory   int64  // of the texts
 	problem  string // why there is none
 }
 
@@ -53,6 +55,7 @@ func (s *searcher) figures() searchStats {
 // users who were edited since, but never of the state of an open view.
 type indexed struct {
 	snapshot *textindex.Snapshot
+	texts    texts
 	rev      Revision
 	from     *edit    // not newer than rev
 	also     []uint32 // users who may have been edited before from all the same, ascending
@@ -87,6 +90,10 @@ func (s *searcher) position() *edit { return s.at.Load() }
 
 // acquire returns the published index, for the caller to release, or nil.
 func (s *searcher) acquire() *indexed {
+	if !s.asked.Load() {
+		s.asked.Store(true)
+		s.suspect() // who wakes and keeps texts
+	}
 	for {
 		x := s.now.Load()
 		if x == nil || x.snapshot.Retain() {
@@ -95,12 +102,13 @@ func (s *searcher) acquire() *indexed {
 	}
 }
 
-// publish puts x, which may be nil, in the place of what searches use.
-func (s *searcher) publish(x *indexed) {
+// publish puts x, which may be nil, in the place of what searches use. What it keeps of
+// texts has so many bytes.
+func (s *searcher) publish(x *indexed, memory int64) {
 	if x != nil {
 		s.at.Store(x.from)
 		s.mu.Lock()
-		s.stats = searchStats{rev: x.rev, users: x.snapshot.Len(), segments: x.snapshot.Segments()}
+		s.stats = searchStats{rev: x.rev, users: x.snapshot.Len(), segments: x.snapshot.Segments(), memory: memory}
 		s.mu.Unlock()
 	}
 	if old := s.now.Swap(x); old != nil {
@@ -138,7 +146,7 @@ func (s *searcher) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.serve(ctx)
-		s.publish(nil)
+		s.publish(nil, 0)
 		if ctx.Err() != nil {
 			return
 		}
@@ -201,6 +209,9 @@ func (s *searcher) wait(ctx context.Context, k *keeper) error {
 	defer tick.Stop()
 	for {
 		told := s.e.advanced.next()
+		if k.busy() {
+			return ctx.Err()
+		}
 		if s.e.Revision() > k.rev && !s.e.opts.ReadOnly {
 			return s.sleep(ctx, gatherEdits)
 		}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/rosterdb/roster/internal/match"
+	"github.com/rosterdb/roster/internal/radix"
 	"github.com/rosterdb/roster/internal/textindex"
 )
 
@@ -23,6 +25,7 @@ type keeper struct {
 	from  *edit    // not newer than rev
 	also  []uint32 // users edited before from that the index has not
 	noted Revision // the revision that the index was last given to store
+	texts textKeeper
 
 	unsaved int // users put into it since it last wrote everything
 }
@@ -77,7 +80,7 @@ func (s *searcher) readNote(note []byte) (rev Revision, next uint32, ok bool) {
 // open opens the index, goes on with one that was being built, or creates one in
 // the place of one that is of no use. It leaves alone what it may not read.
 func (s *searcher) open(ctx context.Context) (*keeper, error) {
-	k := &keeper{s: s, from: s.at.Load()}
+	k := &keeper{s: s, from: s.at.Load(), texts: textKeeper{own: new(radix.Owner), limit: s.e.opts.SearchTextBytes}}
 	next, err := k.openOld()
 	if s.e.opts.ReadOnly || errors.Is(err, fs.ErrPermission) || errors.Is(err, textindex.ErrStuck) {
 		if err == nil && next != complete {
@@ -218,7 +221,7 @@ func (k *keeper) build(ctx context.Context, next uint32) error {
 		if next == st.nextUser {
 			next = complete
 		}
-		docs, err := s.documents(ctx, st, users)
+		docs, err := k.documents(ctx, st, users)
 		s.e.views.done(st)
 		if err == nil {
 			err = k.apply(ctx, docs, k.rev, next)
@@ -257,25 +260,62 @@ func (k *keeper) apply(ctx context.Context, docs []textindex.Document, rev Revis
 }
 
 // documents returns what the index is to hold of users, ascending: nothing of
-// those who do not exist.
-func (s *searcher) documents(ctx context.Context, st *state, users []uint32) ([]textindex.Document, error) {
-	r := recordReader{st: st, store: s.e.store, attributes: s.e.opts.SearchAttributes}
+// those who do not exist. It has their texts kept, too.
+func (k *keeper) documents(ctx context.Context, st *state, users []uint32) ([]textindex.Document, error) {
 	docs := make([]textindex.Document, len(users))
+	kept := make([]userText, len(users))
+	err := k.read(ctx, st, users, func(i int, user *match.User) {
+		docs[i].Number, kept[i].user = users[i], users[i]
+		if user != nil {
+			docs[i].Grams, docs[i].Words = distinct(user.Grams), distinct(user.Words)
+			kept[i] = textOf(users[i], user)
+		}
+	})
+	if k.texts.begun && err == nil {
+		k.texts.put(kept)
+	}
+	return docs, err
+}
+
+// read calls fn with what is searched of users, nil for those who do not exist.
+func (k *keeper) read(ctx context.Context, st *state, users []uint32, fn func(i int, user *match.User)) error {
+	r := recordReader{st: st, store: k.s.e.store, attributes: k.s.e.opts.SearchAttributes}
 	for i, u := range users {
-		docs[i].Number = u
 		if !st.users.has(u) {
+			fn(i, nil)
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		user, err := r.read(u)
 		if err != nil {
-			return nil, fmt.Errorf("%v: %w", UserID(u), err)
+			return fmt.Errorf("%v: %w", UserID(u), err)
 		}
-		docs[i].Grams, docs[i].Words = distinct(user.Grams), distinct(user.Words)
+		fn(i, user)
 	}
-	return docs, nil
+	return nil
+}
+
+// keepTexts puts the texts of some more users, as of the revision of the index.
+func (k *keeper) keepTexts(ctx context.Context, st *state) error {
+	if !k.texts.begun || k.texts.full || k.texts.whole {
+		return nil
+	}
+	var users []uint32
+	for ; k.texts.next < st.nextUser && len(users) < buildBatch; k.texts.next++ {
+		if st.users.has(k.texts.next) {
+			users = append(users, k.texts.next)
+		}
+	}
+	kept := make([]userText, len(users))
+	err := k.read(ctx, st, users, func(i int, user *match.User) { kept[i] = textOf(users[i], user) })
+	if err != nil {
+		return err
+	}
+	k.texts.put(kept)
+	k.texts.whole = k.texts.next == st.nextUser // those who come now are edits
+	return nil
 }
 
 // distinct gathers what a function yields, without repeats. The strings are
@@ -295,20 +335,30 @@ func distinct(each func(yield func(string))) []string {
 
 // advance brings the index up to the newest revision and publishes it.
 func (k *keeper) advance(ctx context.Context) error {
-	s := k.s
-	st, err := s.e.views.open(&s.e.now)
+	st, err := k.s.e.views.open(&k.s.e.now)
 	if err != nil {
 		return err
 	}
-	defer s.e.views.done(st)
-	users, last := k.from.usersUntil(st.rev)
-	if s.e.opts.ReadOnly {
-		return k.publish()
+	defer k.s.e.views.done(st)
+	if !k.s.e.opts.ReadOnly {
+		err = k.catchUp(ctx, st)
 	}
+	if err == nil {
+		err = k.keepTexts(ctx, st)
+	}
+	if err != nil {
+		return err
+	}
+	return k.publish()
+}
+
+// catchUp brings the index up to a state.
+func (k *keeper) catchUp(ctx context.Context, st *state) error {
+	users, last := k.from.usersUntil(st.rev)
 	users = ascending(append(users, k.also...))
 	for len(users) > 0 {
 		n := min(len(users), editBatch)
-		docs, err := s.documents(ctx, st, users[:n])
+		docs, err := k.documents(ctx, st, users[:n])
 		if err != nil {
 			return err
 		}
@@ -321,7 +371,7 @@ func (k *keeper) advance(ctx context.Context) error {
 		}
 	}
 	k.rev, k.from, k.also = st.rev, last, nil
-	return k.publish()
+	return nil
 }
 
 // publish has searches use the index as it is now.
@@ -330,8 +380,28 @@ func (k *keeper) publish() error {
 	if err != nil {
 		return err
 	}
-	k.s.publish(&indexed{snapshot: snapshot, rev: k.rev, from: k.from, also: k.also})
+	if !k.s.e.opts.ReadOnly && snapshot.Segments() > mergeAbove && snapshot.Spread() >= snapshot.Len()/mergeShare {
+		k.index.Merge()
+	}
+	k.s.publish(&indexed{snapshot: snapshot, texts: k.texts.snapshot(), rev: k.rev, from: k.from, also: k.also}, k.texts.bytes)
 	return nil
+}
+
+// All segments are merged into one when there are more than mergeAbove and one
+// user in mergeShare stands outside of the largest: often enough for searches to
+// look into few, seldom enough for an edit to cost the writing of no more than
+// some users.
+const (
+	mergeAbove = 4
+	mergeShare = 4
+)
+
+// busy reports whether there is work at hand that is not an edit.
+func (k *keeper) busy() bool {
+	if !k.texts.begun && k.s.asked.Load() && k.texts.limit > 0 {
+		k.texts.begun = true
+	}
+	return k.texts.begun && !k.texts.full && !k.texts.whole
 }
 
 // tidy is called from time to time when there is nothing to do.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rosterdb/roster/internal/match"
+	"github.com/rosterdb/roster/internal/textindex"
 )
 
 // found is what a search has found: how many, and all of them by name.
@@ -58,12 +59,18 @@ func (s *search) findPrefix() *found {
 	if s.all {
 		return &found{total: end - first, byName: func(p place) iter.Seq2[uint32, error] { return good(s.row(p, from, first, end)) }}
 	}
-	if s.members.n*4 < end-first || s.members.n <= directBelow {
+	f, words, holds := &found{}, s.words(), s.members.contains
+	between := end - first
+	each, bit, ask := memberCost*s.members.n, words/2+bitCost*between, askCost*between
+	switch {
+	case each <= min(bit, ask):
 		return s.among(s.between(from, to))
+	case bit < ask:
+		bits := s.members.fillBits(words)
+		f.arrays = []*[]uint64{bits}
+		holds = func(u uint32) bool { return (*bits)[u>>6]>>(u&63)&1 != 0 }
 	}
-	words := s.members.fillBits(s.words())
-	holds := func(u uint32) bool { return (*words)[u>>6]>>(u&63)&1 != 0 }
-	f := &found{arrays: []*[]uint64{words}, byName: func(p place) iter.Seq2[uint32, error] {
+	f.byName = func(p place) iter.Seq2[uint32, error] {
 		return func(yield func(uint32, error) bool) {
 			for u := range s.row(p, from, first, end) {
 				if holds(u) && !yield(u, nil) {
@@ -71,7 +78,7 @@ func (s *search) findPrefix() *found {
 				}
 			}
 		}
-	}}
+	}
 	for u := range s.row(place{}, from, first, end) {
 		if holds(u) {
 			f.total++
@@ -79,6 +86,14 @@ func (s *search) findPrefix() *found {
 	}
 	return f
 }
+
+// What it costs about, in nanoseconds, to look where a member stands in the
+// order of names, whether a bit is set for a user, and whether a set holds one.
+const (
+	memberCost = 30
+	bitCost    = 4
+	askCost    = 40
+)
 
 // row yields the users from p on who stand between two places, the first of which
 // is from and has the rank first; the other one has the rank end.
@@ -123,26 +138,30 @@ func (s *search) between(from, to place) numbers {
 // words is the length of an array with a bit for every user.
 func (s *search) words() int { return int(s.st.nextUser>>16+1) << 10 }
 
-// directBelow is up to how many users a search looks at each itself: reading
-// their records costs less then than asking the index.
-const directBelow = 32
+// Up to how many users a search looks at each itself: that costs less then than
+// asking the index.
+const (
+	readBelow = 32  // when it reads their records
+	lookBelow = 256 // when it has their texts
+)
 
 // findTerms finds the users in whom every term occurs, by the index if there is
 // one that can be trusted.
 func (s *search) findTerms() (*found, error) {
-	if s.members.n > directBelow {
-		if x := s.tx.e.search.acquire(); x != nil {
-			f, err := s.byIndex(x)
-			x.release()
-			if !errors.Is(err, errNoIndex) {
-				return f, err
-			}
+	x := s.tx.e.search.acquire()
+	if x != nil {
+		defer x.release()
+	}
+	l := s.looker(x)
+	if l.indexed && s.members.n > l.below() {
+		f, err := s.byIndex(x, l)
+		if !errors.Is(err, errNoIndex) {
+			return f, err
 		}
 	}
-	reading := s.reader()
 	var list []uint32
 	for u := range s.members.all() {
-		ok, err := reading.matches(u)
+		ok, err := l.matches(u)
 		if err != nil {
 			return nil, err
 		}
@@ -159,152 +178,230 @@ func (s *search) leading() numbers {
 	return filter(ascending(slices.Clone(s.exact)), &s.members, true)
 }
 
-// reading looks at users' records themselves.
-type reading struct {
+// looker looks at users themselves: at their texts if the index has them, and
+// otherwise at their records.
+type looker struct {
 	s       *search
+	indexed bool     // there is an index to be used
+	texts   texts    // the index's
+	edited  []uint32 // of whom the index and its texts may be wrong, ascending
 	records recordReader
+	user    match.User
+	scoped  bool // the query asks for directories
 	n       int
 	until   time.Time
 }
 
-// searchPatience is for how long a search looks through records.
+// searchPatience is for how long a search looks at users.
 const searchPatience = 5 * time.Second
 
-func (s *search) reader() *reading {
-	return &reading{
-		s: s, until: time.Now().Add(searchPatience),
+// looker returns one for an index, or without one.
+func (s *search) looker(x *indexed) *looker {
+	l := &looker{
+		s: s, until: time.Now().Add(searchPatience), scoped: slices.ContainsFunc(s.query.Terms, func(t match.Term) bool { return len(t.Scopes) > 0 }),
 		records: recordReader{st: s.st, store: s.tx.e.store, attributes: s.tx.e.opts.SearchAttributes},
 	}
+	if x != nil {
+		if l.edited, l.indexed = s.edited(x); l.indexed {
+			l.texts = x.texts
+		}
+	}
+	return l
+}
+
+// below is the number of users up to which looking costs less than the index.
+func (l *looker) below() int {
+	if l.texts.whole {
+		return lookBelow
+	}
+	return readBelow
+}
+
+// wasEdited reports whether the index may be wrong about a user.
+func (l *looker) wasEdited(u uint32) bool {
+	_, found := slices.BinarySearch(l.edited, u)
+	return found
 }
 
 // matches reports whether the query finds a user.
-func (r *reading) matches(u uint32) (bool, error) {
-	if r.n++; r.n%64 == 0 {
-		if err := r.s.tx.ctx.Err(); err != nil {
+func (l *looker) matches(u uint32) (bool, error) {
+	if l.n++; l.n%64 == 0 {
+		if err := l.s.tx.ctx.Err(); err != nil {
 			return false, err
 		}
-		if time.Now().After(r.until) {
+		if time.Now().After(l.until) {
 			return false, ErrSearchNotReady
 		}
 	}
-	user, err := r.records.read(u)
+	kept := false
+	if l.user.Texts, kept = l.texts.get(u, l.user.Texts[:0]); kept && !l.wasEdited(u) {
+		if l.scoped {
+			c, _ := l.s.st.users.get(u)
+			l.user.Directory, l.user.Name = c.dir, c.fold()
+		}
+		return l.s.query.Match(&l.user), nil
+	}
+	user, err := l.records.read(u)
 	if err != nil {
 		return false, fmt.Errorf("%v: %w", UserID(u), err)
 	}
-	return r.s.query.Match(user), nil
+	return l.s.query.Match(user), nil
 }
 
 // errNoIndex says that the index is not to be used for this search.
 var errNoIndex = errors.New("roster: no search index")
 
-// candidates are the users who may match, and those of them who do for certain,
-// with a bit for each.
-type candidates struct{ may, sure *[]uint64 }
+// fewHits is up to how many users the index names that are handled one by one;
+// more are handled as bits of an array for all users.
+const fewHits = 1024
 
 // byIndex finds the users in whom every term occurs.
-func (s *search) byIndex(x *indexed) (*found, error) {
-	edited, ok := s.edited(x)
-	if !ok {
-		return nil, errNoIndex
-	}
-	f := &found{}
-	all := candidates{s.members.fillBits(s.words()), s.members.fillBits(s.words())}
-	f.arrays = append(f.arrays, all.may, all.sure)
-	done := false
+func (s *search) byIndex(x *indexed, l *looker) (f *found, err error) {
+	plain, scoped := s.clauses()
+	var few candidateList
+	var all candidates
 	defer func() {
-		if !done {
-			f.free()
+		if f == nil {
+			all.free()
 		}
 	}()
-	if err := s.terms(x, all); err != nil {
+	take := func(h *textindex.Hits) {
+		if h.Sure+h.Unsure <= fewHits && len(scoped) == 0 {
+			few = listHits(h)
+		} else {
+			all.add(h, s.words())
+		}
+	}
+	if len(plain) > 0 {
+		err = x.snapshot.Find(plain, take)
+	}
+	for i := 0; i < len(scoped) && err == nil; i++ {
+		err = s.scopedTerm(x, scoped[i], &all)
+	}
+	if err != nil {
 		s.tx.e.search.suspect()
 		return nil, errNoIndex
 	}
-	if err := s.settle(all, edited); err != nil {
+	if all.sure == nil {
+		return s.settleFew(few, l)
+	}
+	if err := s.settle(&all, l); err != nil {
 		return nil, err
 	}
-	done = true
-	return f, s.count(f, all)
+	return s.count(&all, l)
 }
 
-// terms leaves of the candidates those in whom every term occurs. Of the terms
-// that are one gram each the index gives at once who has them all.
-func (s *search) terms(x *indexed, all candidates) error {
-	var grams []string
+// clauses returns what the index is asked, and the terms that mean directories
+// too, of which it knows nothing.
+func (s *search) clauses() (plain []textindex.Clause, scoped []*match.Term) {
 	for i := range s.query.Terms {
-		t := &s.query.Terms[i]
-		p := match.PlanOf(t.Forms[0])
-		if p.Sure() && len(t.Forms) == 1 && len(t.Scopes) == 0 {
-			grams = append(grams, p.Gram)
-		} else if err := s.term(x, t, all); err != nil {
-			return err
+		if t := &s.query.Terms[i]; len(t.Scopes) > 0 {
+			scoped = append(scoped, t)
+		} else {
+			plain = append(plain, s.clause(t))
 		}
 	}
-	if len(grams) == 0 {
-		return nil
-	}
-	here := candidates{emptyBits(s.words()), emptyBits(s.words())}
-	defer here.free()
-	if err := x.snapshot.All(grams, *here.sure); err != nil {
-		return err
-	}
-	s.keep(all, here)
-	return nil
+	return plain, scoped
 }
 
-// term leaves of the candidates those in whom a term occurs.
-func (s *search) term(x *indexed, t *match.Term, all candidates) error {
-	here := candidates{emptyBits(s.words()), emptyBits(s.words())}
-	defer here.free()
+func (s *search) clause(t *match.Term) (c textindex.Clause) {
 	for _, form := range t.Forms {
-		if err := here.form(x, form); err != nil {
-			return err
-		}
+		p := match.PlanOf(form)
+		c = append(c, textindex.Alternative{All: p.All, Gram: p.Gram, Word: p.Word})
 	}
 	if s.query.Fuzzy && match.MayBeMisspelt(t.Forms[0]) {
-		if err := x.snapshot.Nearly(t.Forms[0], *here.sure); err != nil {
-			return err
+		c = append(c, textindex.Alternative{Near: t.Forms[0]})
+	}
+	return c
+}
+
+// anywhere reports whether all fields are asked for. Otherwise nothing that the
+// index says is certain: it does not know in which field it is.
+func (s *search) anywhere() bool { return s.query.Fields == match.AllFields }
+
+// candidateList is what the index says: the users who match, and those who may.
+type candidateList struct{ sure, unsure []uint32 }
+
+func listHits(h *textindex.Hits) (c candidateList) {
+	c.sure, c.unsure = make([]uint32, 0, h.Sure), make([]uint32, 0, h.Unsure)
+	h.EachSure(func(u uint32) { c.sure = append(c.sure, u) })
+	h.EachUnsure(func(u uint32) { c.unsure = append(c.unsure, u) })
+	return c
+}
+
+// settleFew decides about the users whom the index has named, those who were
+// edited, and those who go first.
+func (s *search) settleFew(c candidateList, l *looker) (*found, error) {
+	if !s.anywhere() {
+		c.sure, c.unsure = nil, append(c.unsure, c.sure...)
+	}
+	list := slices.DeleteFunc(c.sure, func(u uint32) bool { return l.wasEdited(u) || !s.members.contains(u) })
+	c.unsure = slices.DeleteFunc(c.unsure, l.wasEdited)
+	for _, u := range append(c.unsure, l.edited...) {
+		if !s.members.contains(u) {
+			continue
 		}
+		ok, err := l.matches(u)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			list = append(list, u)
+		}
+	}
+	return s.among(listOf(ascending(append(list, s.exact...))).and(s.members)), nil
+}
+
+// candidates are the same with a bit for every user; without arrays it is not
+// known yet who they are.
+type candidates struct{ sure, unsure *[]uint64 }
+
+func (c *candidates) free() {
+	for _, a := range []*[]uint64{c.sure, c.unsure} {
+		if a != nil {
+			bitArrays.Put(a)
+		}
+	}
+}
+
+// add makes candidates of what the index says.
+func (c *candidates) add(h *textindex.Hits, words int) {
+	c.sure, c.unsure = emptyBits(words), emptyBits(words)
+	h.SetSure(*c.sure)
+	h.SetUnsure(*c.unsure)
+}
+
+// and leaves those who are in both.
+func (c *candidates) and(o *candidates) {
+	for i := range *c.sure {
+		may := ((*c.sure)[i] | (*c.unsure)[i]) & ((*o.sure)[i] | (*o.unsure)[i])
+		(*c.sure)[i] &= (*o.sure)[i]
+		(*c.unsure)[i] = may &^ (*c.sure)[i]
+	}
+}
+
+// scopedTerm leaves of the candidates those in whom a term occurs that means
+// directories too.
+func (s *search) scopedTerm(x *indexed, t *match.Term, all *candidates) error {
+	var here candidates
+	err := x.snapshot.Find([]textindex.Clause{s.clause(t)}, func(h *textindex.Hits) { here.add(h, s.words()) })
+	if err != nil {
+		here.free()
+		return err
 	}
 	for _, scope := range t.Scopes {
 		s.scoped(scope, *here.sure)
 	}
-	s.keep(all, here)
+	for i, w := range *here.sure {
+		(*here.unsure)[i] &^= w
+	}
+	if all.sure == nil {
+		*all = here
+		return nil
+	}
+	all.and(&here)
+	here.free()
 	return nil
-}
-
-// keep leaves of all candidates those that are here too.
-func (s *search) keep(all, here candidates) {
-	anywhere := s.query.Fields == match.AllFields
-	for i := range *all.may {
-		(*all.may)[i] &= (*here.may)[i] | (*here.sure)[i]
-		if anywhere {
-			(*all.sure)[i] &= (*here.sure)[i]
-		} else {
-			(*all.sure)[i] = 0 // the index does not say in which field
-		}
-	}
-}
-
-func (c candidates) free() {
-	bitArrays.Put(c.may)
-	bitArrays.Put(c.sure)
-}
-
-// form adds the users in whom a form of a term occurs.
-func (c candidates) form(x *indexed, form string) error {
-	p := match.PlanOf(form)
-	if p.Sure() {
-		return x.snapshot.All(p.All, *c.sure)
-	}
-	err := x.snapshot.All(p.All, *c.may)
-	if err == nil && p.Gram != "" {
-		err = x.snapshot.All([]string{p.Gram}, *c.sure)
-	}
-	if err == nil && p.Word != "" {
-		err = x.snapshot.Word(p.Word, *c.sure)
-	}
-	return err
 }
 
 // scoped adds the users whom a scope means.
@@ -347,60 +444,74 @@ func (s *search) edited(x *indexed) (users []uint32, ok bool) {
 
 const endOfEdits = Revision(1<<64 - 1)
 
-// settle decides about the users who were edited, and about those who go first,
-// whatever the index says.
-func (s *search) settle(all candidates, edited []uint32) error {
-	reading := s.reader()
-	for _, u := range edited {
-		if int(u>>6) >= len(*all.may) {
-			continue
-		}
-		(*all.may)[u>>6] &^= 1 << (u & 63)
-		(*all.sure)[u>>6] &^= 1 << (u & 63)
-		if !s.members.contains(u) {
-			continue
-		}
-		ok, err := reading.matches(u)
-		if err != nil {
-			return err
-		}
-		if ok {
-			(*all.may)[u>>6] |= 1 << (u & 63)
-			(*all.sure)[u>>6] |= 1 << (u & 63)
+// settle leaves of the candidates the members, and decides about those who were
+// edited and those who go first.
+func (s *search) settle(c *candidates, l *looker) error {
+	sure, unsure := *c.sure, *c.unsure
+	if !s.anywhere() {
+		for i, w := range sure {
+			sure[i], unsure[i] = 0, unsure[i]|w
 		}
 	}
+	if !s.all {
+		members := s.members.fillBits(s.words())
+		for i, w := range *members {
+			sure[i] &= w
+			unsure[i] &= w
+		}
+		bitArrays.Put(members)
+	}
+	decide := func(u uint32, matches bool) {
+		sure[u>>6] &^= 1 << (u & 63)
+		unsure[u>>6] &^= 1 << (u & 63)
+		if matches {
+			sure[u>>6] |= 1 << (u & 63)
+		}
+	}
+	for _, u := range l.edited {
+		if int(u>>6) >= len(sure) {
+			continue
+		}
+		ok := s.members.contains(u)
+		if ok {
+			var err error
+			if ok, err = l.matches(u); err != nil {
+				return err
+			}
+		}
+		decide(u, ok)
+	}
 	for u := range s.leading().all() {
-		(*all.may)[u>>6] |= 1 << (u & 63)
-		(*all.sure)[u>>6] |= 1 << (u & 63)
+		decide(u, true)
 	}
 	return nil
 }
 
-// maxUnsure is how many users a search reads to see whether a text that they may
-// hold is there.
+// maxUnsure is how many users a search looks at to see whether a text that they
+// may hold is there.
 const maxUnsure = 20_000
 
 // count decides about the users of whom the index does not say it for certain,
 // if there are not too many, and counts those who were found.
-func (s *search) count(f *found, all candidates) error {
-	may, sure := *all.may, *all.sure
-	unsure := 0
-	for i, w := range may {
-		f.total += bits.OnesCount64(sure[i])
-		unsure += bits.OnesCount64(w &^ sure[i])
+func (s *search) count(c *candidates, l *looker) (*found, error) {
+	sure, unsure := *c.sure, *c.unsure
+	f := &found{arrays: []*[]uint64{c.sure, c.unsure}}
+	open := 0
+	for i, w := range sure {
+		f.total += bits.OnesCount64(w)
+		open += bits.OnesCount64(unsure[i])
 	}
-	reading := s.reader()
-	if unsure > maxUnsure {
+	if open > maxUnsure {
 		f.atLeast = true
-		f.byName = func(from place) iter.Seq2[uint32, error] { return s.decideByName(f, all, reading, from) }
-		return nil
+		f.byName = func(from place) iter.Seq2[uint32, error] { return s.decideByName(f, c, l, from) }
+		return f, nil
 	}
-	for i, w := range may {
-		for w &^= sure[i]; w != 0; w &= w - 1 {
+	for i := range unsure {
+		for w := unsure[i]; w != 0; w &= w - 1 {
 			u := uint32(i)<<6 | uint32(bits.TrailingZeros64(w))
-			ok, err := reading.matches(u)
+			ok, err := l.matches(u)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if ok {
 				sure[i] |= 1 << (u & 63)
@@ -409,7 +520,7 @@ func (s *search) count(f *found, all candidates) error {
 		}
 	}
 	f.byName = func(from place) iter.Seq2[uint32, error] { return good(s.bitsByName(sure, f.total, from)) }
-	return nil
+	return f, nil
 }
 
 // bitsByName yields the n users whose bits are set.
@@ -427,25 +538,29 @@ func (s *search) bitsByName(words []uint64, n int, from place) iter.Seq[uint32] 
 }
 
 // decideByName yields the users who may match and do, and counts those that it
-// has had to read to know.
-func (s *search) decideByName(f *found, all candidates, reading *reading, from place) iter.Seq2[uint32, error] {
+// has had to look at to know.
+func (s *search) decideByName(f *found, c *candidates, l *looker, from place) iter.Seq2[uint32, error] {
 	return func(yield func(uint32, error) bool) {
-		read := 0
-		for u := range s.names.walkBits(from, *all.may) {
-			if (*all.sure)[u>>6]>>(u&63)&1 != 0 {
+		sure, may := *c.sure, *c.unsure
+		for i, w := range sure {
+			may[i] |= w
+		}
+		looked := 0
+		for u := range s.names.walkBits(from, may) {
+			if sure[u>>6]>>(u&63)&1 != 0 {
 				if !yield(u, nil) {
 					return
 				}
 				continue
 			}
-			ok, err := reading.matches(u)
+			ok, err := l.matches(u)
 			if ok {
 				f.total++
 			}
 			if (ok || err != nil) && !yield(u, err) || err != nil {
 				return
 			}
-			if read++; read == maxUnsure {
+			if looked++; looked == maxUnsure {
 				yield(u, errEnough)
 				return
 			}

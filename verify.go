@@ -35,6 +35,7 @@ type Stats struct {
 	SearchUsers    int      // in it, or in the one that is being built
 	SearchSegments int      // that it is made of
 	SearchBytes    int64    // on disk
+	SearchMemory   int64    // bytes of texts that are kept in memory
 	SearchProblem  string   // why there is none; "" also for a store too small to have one
 }
 
@@ -52,7 +53,7 @@ func (e *Engine) Stats() Stats {
 	}
 	search := e.search.figures()
 	out.SearchRevision, out.SearchUsers, out.SearchSegments = search.rev, search.users, search.segments
-	out.SearchProblem, out.SearchBytes = search.problem, textindex.Bytes(e.search.dir)
+	out.SearchMemory, out.SearchProblem, out.SearchBytes = search.memory, search.problem, textindex.Bytes(e.search.dir)
 	for _, s := range st.sets.All() {
 		if s.flags&slotGroup != 0 {
 			out.Memberships += int(s.n)

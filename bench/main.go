@@ -3,6 +3,7 @@
 //
 //	go run ./bench                              1M users, 20M memberships
 //	go run ./bench -users 100000                100k users, 2M memberships
+//	go run ./bench search                       one group of rows
 //	go run ./bench -report bench/results        the table of the README
 //
 // It prints a table. Each figure is a median of several rounds; the ratios to
@@ -18,6 +19,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"github.com/rosterdb/roster"
@@ -29,11 +31,16 @@ func main() {
 	memberships := flag.Int("memberships", 0, "number of direct memberships; 0: 20 a user")
 	seed := flag.Uint64("seed", 1, "seed of the generated organisation")
 	folder := flag.String("dir", "", "existing folder on the disk to be measured; empty: the one for temporary files")
-	keep := flag.String("keep", "", "make the organisation in this folder and keep it")
+	keep := flag.String("keep", "", "make the organisation in this folder and keep it, or take the one that is there")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the rows to this file")
-	only := flag.String("only", "", "run one group of rows: floors, checks, lists, commits, beside, load, organisations or search")
 	results := flag.String("report", "", "print a Markdown table of the runs kept in this folder, and measure nothing")
+	flag.Usage = usage
 	flag.Parse()
+	only := flag.Arg(0)
+	if flag.NArg() > 1 || only != "" && !slices.ContainsFunc(rowGroups, func(g rowGroup) bool { return g.name == only }) {
+		usage()
+		os.Exit(2)
+	}
 	if *results != "" {
 		if err := report(os.Stdout, *results); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
@@ -48,10 +55,26 @@ func main() {
 	if s.memberships == 0 {
 		s.memberships = 20 * s.users
 	}
-	if err := run(context.Background(), s, *folder, *keep, *profile, *seed, *only); err != nil {
+	if err := run(context.Background(), s, *folder, *keep, *profile, *seed, only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// rowGroup is a part of the table that can be asked for alone.
+type rowGroup struct {
+	name string
+	rows func(*bench, context.Context) error
+}
+
+var rowGroups = []rowGroup{
+	{"floors", (*bench).floors}, {"checks", (*bench).checks}, {"lists", (*bench).lists}, {"commits", (*bench).commits},
+	{"beside", (*bench).beside}, {"load", (*bench).load}, {"organisations", (*bench).organisations}, {"search", (*bench).search},
+}
+
+func usage() {
+	fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags] [floors | checks | lists | commits | beside | load | organisations | search]")
+	flag.PrintDefaults()
 }
 
 func run(ctx context.Context, s shape, folder, keep, profile string, seed uint64, only string) error {
@@ -63,40 +86,43 @@ func run(ctx context.Context, s shape, folder, keep, profile string, seed uint64
 	t := &table{only: only}
 	t.head(s)
 
-	dir := keep
-	if dir == "" {
-		dir = filepath.Join(tmp, "data")
+	dir := filepath.Join(tmp, "data")
+	_, err = os.Stat(keep)
+	if keep != "" && err != nil {
+		dir = keep
 	}
 	start := time.Now()
 	o, err := s.build(ctx, dir, seed)
 	if err != nil {
 		return err
 	}
+	if keep != "" {
+		dir = keep // the same, if it was there
+	}
 	t.text("organisation", fmt.Sprintf("%d users, %d groups, %d memberships, %d nestings, made in %.1f s",
 		len(o.userIDs), len(o.groupIDs), o.made, o.linked, time.Since(start).Seconds()))
 
-	if err := measureSpace(ctx, t, s, o, dir, filepath.Join(tmp, "names"), seed); err != nil {
-		return err
+	if only != "search" {
+		if err := measureSpace(ctx, t, s, o, dir, filepath.Join(tmp, "names"), seed); err != nil {
+			return err
+		}
 	}
-	e, err := measureOpen(t, dir, t.wants("search"))
+	e, err := measureOpen(t, dir)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
 	stop, err := startProfile(profile)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	b := &bench{t: t, o: o, e: e, dir: dir, tmp: tmp, seed: seed}
-	for _, group := range []struct {
-		name string
-		rows func(context.Context) error
-	}{{"floors", b.floors}, {"checks", b.checks}, {"lists", b.lists}, {"commits", b.commits}, {"beside", b.beside}, {"load", b.load}, {"organisations", b.organisations}, {"search", b.search}} {
-		if !t.wants(group.name) {
+	defer func() { b.e.Close() }()
+	for _, g := range rowGroups {
+		if !t.wants(g.name) {
 			continue
 		}
-		if err := group.rows(ctx); err != nil {
+		if err := g.rows(b, ctx); err != nil {
 			return err
 		}
 	}
@@ -121,9 +147,9 @@ func startProfile(file string) (stop func(), err error) {
 	}, nil
 }
 
-// measureOpen opens the folder some times and keeps it open. Unless the rows of
-// search are asked for, none is disturbed by a search index in the making.
-func measureOpen(t *table, dir string, search bool) (*roster.Engine, error) {
+// measureOpen opens the folder some times and keeps it open, without a search
+// index: none of the rows but its own is disturbed by one in the making.
+func measureOpen(t *table, dir string) (*roster.Engine, error) {
 	var e *roster.Engine
 	var times []time.Duration
 	for range 3 {
@@ -136,7 +162,7 @@ func measureOpen(t *table, dir string, search bool) (*roster.Engine, error) {
 		}
 		start := time.Now()
 		var err error
-		if e, err = roster.Open(dir, roster.Options{NoSearchIndex: !search}); err != nil {
+		if e, err = roster.Open(dir, roster.Options{NoSearchIndex: true}); err != nil {
 			return nil, err
 		}
 		e.Check(0, 0)

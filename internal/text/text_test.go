@@ -144,9 +144,12 @@ func TestFoldProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := names().Draw(t, "s")
 		checkFold(t, s)
-		// Joining can reorder and compose marks over the seam, no more.
+		// Joining can reorder and compose marks over the seam, no more; but an iota
+		// below a letter, which marks come before, folds to a letter, which they
+		// come after.
 		u := names().Draw(t, "u")
-		if !utf8.ValidString(s) || !utf8.ValidString(u) {
+		if !utf8.ValidString(s) || !utf8.ValidString(u) ||
+			strings.HasSuffix(norm.NFD.String(s), "\u0345") && norm.NFD.PropertiesString(u).CCC() != 0 {
 			return
 		}
 		if a, b := text.Fold(s+u), text.Normal(text.Fold(s)+text.Fold(u)); a != b {

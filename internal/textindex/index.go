@@ -75,6 +75,7 @@ type Index struct {
 	queue   *index.AnalysisQueue
 	arrays  arrays
 	careful atomic.Bool // read through Bleve's stable interface only
+	merging atomic.Bool
 
 	mu     sync.Mutex
 	failed error         // guarded by mu: the first thing that went wrong
@@ -128,10 +129,11 @@ func open(dir string, readOnly bool) (*Index, error) {
 	x := &Index{dir: dir, queue: index.NewAnalysisQueue(1)}
 	x.arrays.init()
 	config := map[string]any{
-		"path":         storeDir(dir),
-		"unsafe_batch": true, // what is lost in a crash is made good from the log
-		"bolt_timeout": "1s",
-		"read_only":    readOnly,
+		"path":                   storeDir(dir),
+		"unsafe_batch":           true, // what is lost in a crash is made good from the log
+		"bolt_timeout":           "1s",
+		"read_only":              readOnly,
+		"scorchMergePlanOptions": mergeOptions(),
 		"scorchPersisterOptions": map[string]any{
 			"PersisterNapTimeMSec": napMillis, "PersisterNapUnderNumFiles": 1000,
 		},

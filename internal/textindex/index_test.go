@@ -57,7 +57,7 @@ func (m model) find(holds func(Document) bool) (out []uint32) {
 	return out
 }
 
-func numbers(bits []uint64) (out []uint32) {
+func listed(bits []uint64) (out []uint32) {
 	for n := range uint32(len(bits) * 64) {
 		if bits[n>>6]>>(n&63)&1 != 0 {
 			out = append(out, n)
@@ -71,31 +71,70 @@ func (m model) agree(t *testing.T, r *rand.Rand, s *Snapshot) {
 	t.Helper()
 	expect := func(what string, err error, bits []uint64, want []uint32) {
 		t.Helper()
-		if got := numbers(bits); err != nil || !slices.Equal(got, want) {
+		if got := listed(bits); err != nil || !slices.Equal(got, want) {
 			t.Fatalf("%s: %v, %v, want %v", what, got, err, want)
 		}
 	}
 	bits := make([]uint64, 8)
 	expect("live", s.Live(bits), bits, m.find(func(Document) bool { return true }))
 	for range 10 {
-		sample := randomDocument(r, 0)
-		grams := sample.Grams[:1+r.IntN(min(2, len(sample.Grams)))]
-		bits = make([]uint64, 8)
-		expect(fmt.Sprint("all ", grams), s.All(grams, bits), bits, m.find(func(d Document) bool {
-			return !slices.ContainsFunc(grams, func(g string) bool { return !slices.Contains(d.Grams, g) })
-		}))
+		var clauses []Clause
+		for range 1 + r.IntN(2) {
+			var c Clause
+			for range 1 + r.IntN(2) {
+				c = append(c, randomAlternative(r))
+			}
+			clauses = append(clauses, c)
+		}
+		sure, unsure := make([]uint64, 8), make([]uint64, 8)
+		counted := [2]int{}
+		err := s.Find(clauses, func(h *Hits) {
+			h.SetSure(sure)
+			h.SetUnsure(unsure)
+			counted = [2]int{h.Sure, h.Unsure}
+			h.EachSure(func(n uint32) { counted[0]-- })
+			h.EachUnsure(func(n uint32) { counted[1]-- })
+		})
+		expect(fmt.Sprintf("sure %+v", clauses), err, sure, m.find(func(d Document) bool { _, sure := matchesAll(clauses, d); return sure }))
+		expect(fmt.Sprintf("unsure %+v", clauses), err, unsure, m.find(func(d Document) bool { may, sure := matchesAll(clauses, d); return may && !sure }))
+		if counted != [2]int{} {
+			t.Fatalf("%+v: counts are off by %v", clauses, counted)
+		}
+	}
+}
+
+// randomAlternative looks for what one document holds, mostly.
+func randomAlternative(r *rand.Rand) (a Alternative) {
+	sample := randomDocument(r, 0)
+	a.All = sample.Grams[:1+r.IntN(min(3, len(sample.Grams)))]
+	if r.IntN(2) == 0 {
+		a.Gram = a.All[0]
+	}
+	if r.IntN(3) == 0 {
 		word := []rune(sample.Words[0])
-		bits = make([]uint64, 8)
-		expect("word "+string(word), s.Word(string(word), bits), bits, m.find(func(d Document) bool { return slices.Contains(d.Words, string(word)) }))
 		word[1] = 'z'
-		bits = make([]uint64, 8)
-		expect("nearly "+string(word), s.Nearly(string(word), bits), bits, m.find(func(d Document) bool {
-			return slices.ContainsFunc(d.Words, func(w string) bool {
-				o := []rune(w)
+		a.Near = string(word)
+	}
+	return a
+}
+
+// matchesAll says what Find is to say of a document.
+func matchesAll(clauses []Clause, d Document) (may, sure bool) {
+	may, sure = true, true
+	for _, c := range clauses {
+		anyMay, anySure := false, false
+		for _, a := range c {
+			all := !slices.ContainsFunc(a.All, func(g string) bool { return !slices.Contains(d.Grams, g) })
+			near := a.Near != "" && slices.ContainsFunc(d.Words, func(w string) bool {
+				o, word := []rune(w), []rune(a.Near)
 				return o[0] == word[0] && o[2] == word[2] && o[3] == word[3]
 			})
-		}))
+			anySure = anySure || near || all && a.Gram != ""
+			anyMay = anyMay || near || all
+		}
+		may, sure = may && anyMay, sure && anySure
 	}
+	return may, may && sure
 }
 
 func snapshot(t *testing.T, x *Index) *Snapshot {
@@ -238,7 +277,7 @@ func TestDamage(t *testing.T) {
 		}
 		s := snapshot(t, x)
 		bits := make([]uint64, 8)
-		if err := s.Live(bits); err != nil || !slices.Equal(numbers(bits), m.find(func(Document) bool { return true })) || len(note) != 1 || note[0] != 5 {
+		if err := s.Live(bits); err != nil || !slices.Equal(listed(bits), m.find(func(Document) bool { return true })) || len(note) != 1 || note[0] != 5 {
 			told++
 		} else {
 			m.agree(t, r, s)

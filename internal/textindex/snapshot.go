@@ -1,20 +1,15 @@
 package textindex
 
 import (
-	"context"
-	"encoding/binary"
 	"fmt"
-	"maps"
 	"sync/atomic"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	index "github.com/blevesearch/bleve_index_api"
 )
 
 // Snapshot is the index at one moment. It keeps the files that it reads, so it
 // is to be released soon; methods may be called until then.
-//
-// What its methods find they add to bits, in which bit n stands for document n.
-// Documents for which there is no room are left out.
 type Snapshot struct {
 	x      *Index
 	reader index.IndexReader
@@ -93,111 +88,17 @@ func (s *Snapshot) Len() (n int) {
 	return n
 }
 
-// All adds the documents that hold every one of the grams.
-func (s *Snapshot) All(grams []string, bits []uint64) error {
-	return s.read(func() error { return s.all(gramField, grams, bits) })
-}
-
-// Word adds the documents that hold the word.
-func (s *Snapshot) Word(word string, bits []uint64) error {
-	return s.read(func() error { return s.all(wordField, []string{word}, bits) })
-}
-
-// Nearly adds the documents that hold a word which is one typo away from this
-// one, or is this one.
-func (s *Snapshot) Nearly(word string, bits []uint64) error {
-	return s.read(func() error {
-		words, err := s.similar(word)
-		for _, w := range words {
-			if err == nil {
-				err = s.all(wordField, []string{w}, bits)
-			}
-		}
-		return err
-	})
-}
-
-// Live adds all documents. Two of one number are ErrDamaged.
+// Live sets the bits of all documents. Two of one number are ErrDamaged.
 func (s *Snapshot) Live(bits []uint64) error {
 	return s.read(func() error {
 		if s.x.careful.Load() {
-			return s.liveCarefully(bits)
+			return (&careful{s.reader}).live(bits)
 		}
 		return s.live(bits)
 	})
 }
 
 func (s *Snapshot) read(fn func() error) error { return s.x.fail(guard(fn)) }
-
-func (s *Snapshot) all(field string, terms []string, bits []uint64) error {
-	if s.x.careful.Load() {
-		return s.eachCarefully(field, terms, func(n uint32) { set(bits, n) })
-	}
-	return s.eachQuickly(field, terms, func(n uint32) { set(bits, n) })
-}
-
-// eachCarefully is eachQuickly through the interface that Bleve's own queries use, one
-// document at a time.
-func (s *Snapshot) eachCarefully(field string, terms []string, found func(uint32)) error {
-	var held map[uint32]bool
-	for _, t := range terms {
-		r, err := s.reader.TermFieldReader(context.Background(), []byte(t), field, false, false, false)
-		if err != nil {
-			return err
-		}
-		next := map[uint32]bool{}
-		d, err := r.Next(nil)
-		for ; d != nil && err == nil; d, err = r.Next(nil) {
-			id, err := s.reader.ExternalID(d.ID)
-			if err != nil {
-				return err
-			}
-			n, err := numberOf([]byte(id))
-			if err != nil {
-				return err
-			}
-			if held == nil || held[n] {
-				next[n] = true
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if err := r.Close(); err != nil {
-			return err
-		}
-		held = next
-	}
-	for n := range held {
-		found(n)
-	}
-	return nil
-}
-
-func (s *Snapshot) liveCarefully(bits []uint64) error {
-	r, err := s.reader.DocIDReaderAll()
-	if err != nil {
-		return err
-	}
-	d, err := r.Next()
-	for ; d != nil && err == nil; d, err = r.Next() {
-		id, err := s.reader.ExternalID(d)
-		if err != nil {
-			return err
-		}
-		n, err := numberOf([]byte(id))
-		if err != nil {
-			return err
-		}
-		if !add(bits, n) {
-			return fmt.Errorf("%w: it has two documents of number %d", ErrDamaged, n)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return r.Close()
-}
 
 // similar returns the words that are at most one typo away from a word.
 func (s *Snapshot) similar(word string) (words []string, err error) {
@@ -219,74 +120,25 @@ func (s *Snapshot) similar(word string) (words []string, err error) {
 	return words, dict.Close()
 }
 
-// compare reads some terms in both ways.
-func (s *Snapshot) compare() error {
-	return guard(func() error {
-		for _, field := range []string{gramField, wordField} {
-			sample, err := s.sample(field)
-			if err != nil {
-				return err
-			}
-			for i := range sample {
-				terms := sample[i:min(i+2, len(sample))]
-				quick, careful := map[uint32]bool{}, map[uint32]bool{}
-				if err := s.eachQuickly(field, terms, func(n uint32) { quick[n] = true }); err != nil {
-					return err
-				}
-				if err := s.eachCarefully(field, terms, func(n uint32) { careful[n] = true }); err != nil {
-					return err
-				}
-				if !maps.Equal(quick, careful) {
-					return fmt.Errorf("%w: %q are found in two ways differently", ErrDamaged, terms)
-				}
-			}
-		}
-		return nil
-	})
+// sources returns what the snapshot is made of, as it may be read.
+func (s *Snapshot) sources() []source {
+	if s.x.careful.Load() {
+		return []source{&careful{s.reader}}
+	}
+	return s.segments()
 }
 
-// sampleTerms is how many terms of a field are compared at open, and passedOver
-// how many stand between two of them.
-const (
-	sampleTerms = 16
-	passedOver  = 50
-)
-
-// sample returns some terms of a field that not too many documents hold.
-func (s *Snapshot) sample(field string) (terms []string, err error) {
-	dict, err := s.reader.FieldDict(field)
-	if err != nil {
-		return nil, err
+func (s *Snapshot) segments() []source {
+	out := make([]source, len(s.parts))
+	for i := range s.parts {
+		out[i] = &quick{part: &s.parts[i]}
 	}
-	e, err := dict.Next()
-	for i := 0; e != nil && err == nil && len(terms) < sampleTerms; e, err = dict.Next() {
-		if i++; i%passedOver == 1 && e.Count < 1000 {
-			terms = append(terms, e.Term)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return terms, dict.Close()
+	return out
 }
 
-// numberOf returns the number in a document's ID.
-func numberOf(id []byte) (uint32, error) {
-	if len(id) != 4 {
-		return 0, fmt.Errorf("%w: a document has the ID %x", ErrDamaged, id)
-	}
-	return binary.BigEndian.Uint32(id), nil
-}
-
-func set(bits []uint64, n uint32) {
-	if int(n>>6) < len(bits) {
-		bits[n>>6] |= 1 << (n & 63)
-	}
-}
-
-// add is set, and reports whether the bit was not set before.
-func add(bits []uint64, n uint32) bool {
-	was := int(n>>6) < len(bits) && bits[n>>6]>>(n&63)&1 != 0
-	set(bits, n)
-	return !was
+// source is what has documents and tells who holds a term.
+type source interface {
+	postings(field, term string) (docs, error)
+	numbers() numbers
+	deleted() *roaring.Bitmap // documents that count no more, though postings has them; may be nil
 }

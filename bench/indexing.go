@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rosterdb/roster"
+)
+
+// indexing opens the engine with a search index, waits until it is built and
+// merged and has the texts of users, and prints what that takes.
+func (b *bench) indexing(ctx context.Context) error {
+	if err := b.reopen(roster.Options{}); err != nil {
+		return err
+	}
+	start, begun := time.Now(), b.e.Stats().SearchUsers
+	heap, resident := heapNow(), residentNow()
+	var peak, peakResident int64
+	for {
+		st := b.e.Stats()
+		peak, peakResident = max(peak, heapInUse()-heap), max(peakResident, residentNow()-resident)
+		if st.SearchRevision > 0 && st.SearchRevision == st.Revision {
+			took := time.Since(start).Seconds()
+			b.t.text("search index", fmt.Sprintf("%d users in %.1f s, %.0f/s; heap up to %d MB more, resident up to %d MB more",
+				st.SearchUsers, took, float64(st.SearchUsers-begun)/took, peak>>20, peakResident>>20))
+			break
+		}
+		if st.SearchProblem != "" {
+			return fmt.Errorf("search index: %s", st.SearchProblem)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	start = time.Now()
+	b.still(func(st roster.Stats) int64 { return int64(st.SearchSegments) })
+	st := b.e.Stats()
+	b.t.text("search index, merged", fmt.Sprintf("%d segments, %.0f B a user on disk, %.0f s later", st.SearchSegments, float64(st.SearchBytes)/float64(st.Users), time.Since(start).Seconds()-quiet.Seconds()))
+
+	without := heapNow() - heap
+	err := b.e.View(ctx, func(tx *roster.Txn) error {
+		_, err := tx.Search(roster.SearchQuery{Text: "first"})
+		return err
+	})
+	start = time.Now()
+	b.still(func(st roster.Stats) int64 { return st.SearchMemory })
+	st = b.e.Stats()
+	b.t.text("heap of searches", fmt.Sprintf("%.1f B a user without texts, %.1f with those of %d MB, kept %.1f s after the first search",
+		float64(without)/float64(st.Users), float64(heapNow()-heap)/float64(st.Users), st.SearchMemory>>20, time.Since(start).Seconds()-quiet.Seconds()))
+	return err
+}
+
+// reopen opens the engine anew with other options.
+func (b *bench) reopen(o roster.Options) error {
+	err := b.e.Close()
+	if err != nil {
+		return err
+	}
+	b.e, err = roster.Open(b.dir, o)
+	return err
+}
+
+// quiet is how long a figure stands still before it is taken as final.
+const quiet = 4 * time.Second
+
+// still waits until a figure stands still.
+func (b *bench) still(figure func(roster.Stats) int64) {
+	last, since := figure(b.e.Stats()), time.Now()
+	for time.Since(since) < quiet {
+		time.Sleep(50 * time.Millisecond)
+		if now := figure(b.e.Stats()); now != last {
+			last, since = now, time.Now()
+		}
+	}
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse)
+}
+
+// residentNow returns how much memory the process has, files that are mapped
+// included; 0 where the system does not say.
+func residentNow() int64 {
+	var size, pages int64
+	stat, _ := os.ReadFile("/proc/self/statm")
+	fmt.Sscan(string(stat), &size, &pages)
+	return pages * int64(os.Getpagesize())
+}
+
+// editing measures the engine while users are edited: without a search index and
+// with one that runs after the edits.
+func (b *bench) editing(ctx context.Context) error {
+	var rates [2]float64
+	for i, o := range []roster.Options{{NoSearchIndex: true}, {}} {
+		if err := b.reopen(o); err != nil {
+			return err
+		}
+		if !o.NoSearchIndex {
+			b.still(func(st roster.Stats) int64 { return int64(st.SearchRevision) })
+		}
+		checks, commits, segments, err := b.checkBesideEdits(ctx)
+		if err != nil {
+			return err
+		}
+		rates[i] = checks
+		name, note := "checks beside 1000 edits of users/s, no search index", fmt.Sprintf("%.0f edits/s reached", commits)
+		if !o.NoSearchIndex {
+			name = "checks beside 1000 edits of users/s and the indexer"
+			note += fmt.Sprintf(", %.2f × those without; at most %d segments", rates[1]/rates[0], segments)
+		}
+		b.t.rate(name, checks, note)
+	}
+	return nil
+}
+
+// checkBesideEdits checks on all cores while users get other names, some seconds.
+// It returns the checks and the edits in a second, and the most segments that
+// the search index had.
+func (b *bench) checkBesideEdits(ctx context.Context) (checks, edits float64, segments int, err error) {
+	const span, perSecond = 10 * time.Second, 1000
+	var stop atomic.Bool
+	var count atomic.Int64
+	var wg sync.WaitGroup
+	for w := range runtime.GOMAXPROCS(0) {
+		rnd := rand.New(rand.NewPCG(b.seed, uint64(300+w)))
+		pairs := make([]roster.Membership, queries)
+		for i := range pairs {
+			pairs[i] = roster.Membership{User: b.o.userIDs[rnd.IntN(b.o.users)], Group: b.o.groupIDs[rnd.IntN(len(b.o.groupIDs))]}
+		}
+		wg.Go(func() {
+			for n := 0; !stop.Load(); n += 1024 {
+				for i := range 1024 {
+					p := pairs[(n+i)%queries]
+					b.e.Check(p.User, p.Group)
+				}
+				count.Add(1024)
+			}
+		})
+	}
+	rnd := b.random()
+	done := 0
+	start := time.Now()
+	for next := start; time.Since(start) < span && err == nil; next = next.Add(time.Second / perSecond) {
+		time.Sleep(time.Until(next))
+		_, err = b.e.Update(ctx, func(tx *roster.Txn) error {
+			u, err := tx.User(b.o.userIDs[rnd.IntN(b.o.users)])
+			if err != nil {
+				return err
+			}
+			u.FullName = title(word(rnd)) + " " + title(word(rnd))
+			_, err = tx.PutUser(u)
+			return err
+		})
+		if done++; done%perSecond == 0 {
+			segments = max(segments, b.e.Stats().SearchSegments)
+		}
+	}
+	took := time.Since(start).Seconds()
+	stop.Store(true)
+	wg.Wait()
+	return float64(count.Load()) / took, float64(done) / took, segments, err
+}
+
+// stockCopy copies the folder of the search index, once Bleve has written what
+// it writes in the background.
+func (b *bench) stockCopy() (string, error) {
+	dir := filepath.Join(b.tmp, "stock")
+	b.still(func(st roster.Stats) int64 { return st.SearchBytes })
+	return dir, os.CopyFS(dir, os.DirFS(filepath.Join(b.dir, "search")))
+}

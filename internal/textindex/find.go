@@ -1,0 +1,240 @@
+package textindex
+
+import "slices"
+
+// Clause is a part of a query: documents match it that match one of its
+// alternatives.
+type Clause []Alternative
+
+// Alternative is one way to match a clause. The documents that have all grams of
+// All may match. Those among them that have Gram or Word do for certain, as do
+// all that have a word at most one typo away from Near. What is empty says
+// nothing.
+type Alternative struct {
+	All  []string
+	Gram string
+	Word string
+	Near string
+}
+
+// Hits are the documents that may match every clause. It reads the files of the
+// index, and is of use only within the call that got it.
+type Hits struct {
+	Sure   int // how many match for certain
+	Unsure int // how many others may match
+	parts  []partHits
+}
+
+type partHits struct {
+	numbers      numbers
+	sure, unsure docs
+}
+
+// EachSure calls fn for the documents that match for certain, in any order.
+func (h *Hits) EachSure(fn func(number uint32)) {
+	for _, p := range h.parts {
+		p.numbers.each(p.sure, fn)
+	}
+}
+
+// EachUnsure calls fn for the others.
+func (h *Hits) EachUnsure(fn func(number uint32)) {
+	for _, p := range h.parts {
+		p.numbers.each(p.unsure, fn)
+	}
+}
+
+// SetSure sets the bits of the documents that match for certain. Those for which
+// there is no room are left out.
+func (h *Hits) SetSure(bits []uint64) {
+	for _, p := range h.parts {
+		p.numbers.set(p.sure, bits)
+	}
+}
+
+// SetUnsure sets the bits of the others.
+func (h *Hits) SetUnsure(bits []uint64) {
+	for _, p := range h.parts {
+		p.numbers.set(p.unsure, bits)
+	}
+}
+
+// Find looks for the documents that match every clause, of which there is at
+// least one, and has use take them.
+func (s *Snapshot) Find(clauses []Clause, use func(*Hits)) error {
+	return s.read(func() error {
+		near, err := s.similarTo(clauses)
+		if err != nil {
+			return err
+		}
+		h := &Hits{}
+		for _, src := range s.sources() {
+			q := query{src, near}
+			m, err := q.all(clauses)
+			if err != nil {
+				return err
+			}
+			if m.may.n == 0 {
+				continue
+			}
+			p := partHits{numbers: src.numbers(), sure: m.sure.without(src.deleted())}
+			if !m.exact {
+				p.unsure = m.may.without(src.deleted()).without(m.sure.bitmap())
+			}
+			h.Sure, h.Unsure, h.parts = h.Sure+p.sure.n, h.Unsure+p.unsure.n, append(h.parts, p)
+		}
+		use(h)
+		return nil
+	})
+}
+
+// similarTo returns the words that are at most one typo away from those of the
+// clauses.
+func (s *Snapshot) similarTo(clauses []Clause) (map[string][]string, error) {
+	var near map[string][]string
+	for _, c := range clauses {
+		for _, a := range c {
+			if a.Near == "" || near[a.Near] != nil {
+				continue
+			}
+			words, err := s.similar(a.Near)
+			if err != nil {
+				return nil, err
+			}
+			if near == nil {
+				near = map[string][]string{}
+			}
+			near[a.Near] = words
+		}
+	}
+	return near, nil
+}
+
+// matches are the documents of a source that may match, and those of them that
+// do for certain.
+type matches struct {
+	may, sure docs
+	exact     bool // they are the same
+}
+
+func certain(d docs) matches { return matches{d, d, true} }
+
+func (m matches) and(o matches) matches {
+	if m.exact && o.exact {
+		return certain(m.may.and(o.may))
+	}
+	return matches{may: m.may.and(o.may), sure: m.sure.and(o.sure)}
+}
+
+func (m matches) or(o matches) matches {
+	if m.exact && o.exact {
+		return certain(m.may.or(o.may))
+	}
+	return matches{may: m.may.or(o.may), sure: m.sure.or(o.sure)}
+}
+
+// query looks for clauses in one source.
+type query struct {
+	src  source
+	near map[string][]string
+}
+
+func (q *query) all(clauses []Clause) (found matches, err error) {
+	for i, c := range clauses {
+		m, err := q.any(c)
+		if err != nil {
+			return matches{}, err
+		}
+		if i > 0 {
+			m = found.and(m)
+		}
+		if found = m; found.may.n == 0 {
+			break
+		}
+	}
+	return found, nil
+}
+
+func (q *query) any(c Clause) (found matches, err error) {
+	found.exact = true
+	for i := range c {
+		m, err := q.alternative(&c[i])
+		if err != nil {
+			return matches{}, err
+		}
+		found = found.or(m)
+	}
+	return found, nil
+}
+
+func (q *query) alternative(a *Alternative) (found matches, err error) {
+	found.exact = true
+	if len(a.All) > 0 {
+		d, err := q.intersect(a.All)
+		if err != nil {
+			return matches{}, err
+		}
+		if len(a.All) == 1 && a.All[0] == a.Gram {
+			found = certain(d)
+		} else if d.n > 0 {
+			found = matches{may: d}
+		}
+	}
+	if !found.exact {
+		sure, err := q.certain(a)
+		if err != nil {
+			return matches{}, err
+		}
+		found.sure = found.may.and(sure)
+	}
+	for _, w := range q.near[a.Near] {
+		d, err := q.src.postings(wordField, w)
+		if err != nil {
+			return matches{}, err
+		}
+		found = found.or(certain(d))
+	}
+	return found, nil
+}
+
+// certain returns the documents that have the Gram or the Word.
+func (q *query) certain(a *Alternative) (found docs, err error) {
+	if a.Gram != "" {
+		if found, err = q.src.postings(gramField, a.Gram); err != nil {
+			return docs{}, err
+		}
+	}
+	if a.Word != "" {
+		d, err := q.src.postings(wordField, a.Word)
+		if err != nil {
+			return docs{}, err
+		}
+		found = found.or(d)
+	}
+	return found, nil
+}
+
+// intersect returns the documents that have all grams.
+func (q *query) intersect(grams []string) (found docs, err error) {
+	if len(grams) == 1 {
+		return q.src.postings(gramField, grams[0])
+	}
+	// The later grams of a text, a number say, tell more documents apart than the
+	// earlier ones, and most segments hold nobody who has them all.
+	lists := make([]docs, 0, len(grams))
+	for _, g := range slices.Backward(grams) {
+		d, err := q.src.postings(gramField, g)
+		if err != nil || d.n == 0 {
+			return docs{}, err
+		}
+		lists = append(lists, d)
+	}
+	slices.SortFunc(lists, func(a, b docs) int { return a.n - b.n })
+	found = lists[0]
+	for _, d := range lists[1:] {
+		if found = found.and(d); found.n == 0 {
+			break
+		}
+	}
+	return found, nil
+}
