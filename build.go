@@ -110,6 +110,12 @@ func (b *Builder) PutOrgMembership(m OrgMembership) error {
 	return b.forget(err)
 }
 
+// PutData is Txn.PutData.
+func (b *Builder) PutData(space, key string, value []byte) error {
+	_, err := b.tx.PutData(space, key, value)
+	return b.forget(err)
+}
+
 // forget drops what a transaction keeps for its record and for undoing: nothing
 // of a Builder is undone in part.
 func (b *Builder) forget(err error) error {

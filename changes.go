@@ -29,6 +29,9 @@ const (
 	AdminsRemoved        = "admins.remove"
 	AdminGroupsAdded     = "adminGroups.add"
 	AdminGroupsRemoved   = "adminGroups.remove"
+
+	DataPut     = "data.put"
+	DataDeleted = "data.delete"
 )
 
 // Change is one operation of the log, and effective: members that were added
@@ -53,6 +56,10 @@ type Change struct {
 	OrgMembership *OrgMembership // of OrgMembershipPut: the new record
 	OrgID         string         // the organisation of which that is, or which was put or deleted
 	RoleID        string         // the role put or deleted
+
+	// Of DataPut and DataDeleted: what was put or deleted. The value is not told,
+	// it may be a secret.
+	DataSpace, DataKey string
 }
 
 // Changes yields the log from a revision on, up to the newest one at the time
@@ -145,6 +152,8 @@ func (o *op) change() (c Change, err error) {
 			m, err = decodeMembership(c.UserID, o.rec)
 			c.Kind, c.OrgID, c.OrgMembership = OrgMembershipPut, m.Organization, &m
 		}
+	case opPutData, opDeleteData:
+		c.Kind, c.DataSpace, c.DataKey, err = o.dataChange()
 	case opAdd, opRemove, opAddAdmins, opRemoveAdmins:
 		c.Kind, c.GroupID = listKinds[o.kind], GroupID(o.num)
 		c.Members = make([]UserID, len(o.ids))

@@ -121,6 +121,8 @@ func (v *victim) live(p *pair, life int, groups []roster.GroupID) []roster.Group
 		org := fmt.Sprintf("org_%d", life)
 		w.organization(org)
 		w.role(org, "clerk")
+		w.keep("source", org, strings.Repeat(org, 100))
+		w.keep("access", org, "secret")
 		for u := range 30 {
 			if u%(life+2) == 0 {
 				w.join(org, roster.UserID(u), u == 0, "clerk")

@@ -28,6 +28,8 @@
 //     user is in it is an [OrgMembership].
 //   - [Set]: an immutable set of users, to be combined with others and read in
 //     the order of names. [ParseExpr] makes one of text.
+//   - Data: small values under names of the caller's own, for what belongs beside
+//     users and groups; see [Txn.PutData].
 //   - [SearchQuery]: what somebody types to find users, and among whom.
 //   - [Revision]: what an Update makes. [Engine.Changes] yields what each one
 //     changed.

@@ -124,6 +124,8 @@ const (
 	tagPermission              // text; repeated
 	tagRole                    // uvarint and text: number and ID; repeated
 	tagAllowed                 // text: a network; repeated
+	tagSpace                   // text: the space of data, whose key is the name
+	tagValue                   // bytes: what is stored there
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 // errors.Is from one of these or of the next group; its text names what it is
 // about.
 var (
-	// ErrNotFound is returned when a user, group, directory, organisation or role that the call names does not exist.
+	// ErrNotFound is returned when a user, group, directory, organisation, role or data that the call names does not exist.
 	ErrNotFound = errors.New("roster: not found")
 	// ErrExists is returned when a name, number or uid is taken already.
 	ErrExists = errors.New("roster: exists already")

@@ -381,3 +381,30 @@ func ExampleTxn_Search() {
 	// tuirng: 1 aturing
 	// brien: 0
 }
+
+func ExampleTxn_PutData() {
+	e := company()
+	defer e.Close()
+	ctx := context.Background()
+	_, err := e.Update(ctx, func(tx *roster.Txn) error {
+		_, err := tx.PutData("example.org/badges", "alice", []byte("No. 17"))
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = e.View(ctx, func(tx *roster.Txn) error {
+		for key := range tx.DataKeys("example.org/badges", "") {
+			value, err := tx.Data("example.org/badges", key)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("%s: %s\n", key, value)
+		}
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output: alice: No. 17
+}

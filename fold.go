@@ -225,7 +225,7 @@ func (w *valueWriter) write(d *dirty) error {
 			return err
 		}
 	}
-	if err := w.pages(d, keyGroups); err != nil {
+	if err := w.pages(d, keyGroups, keyData); err != nil {
 		return err
 	}
 	pages := slices.SortedFunc(maps.Keys(d.memberships), func(a, b pageOf) int {

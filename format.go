@@ -16,6 +16,7 @@ import (
 //	'd' directory:u32        the directory's record; "" once deleted
 //	'u' page:u32             records of 16 users, with their labels in the order of names
 //	'g' page:u32             records of those of 16 sets that are groups, likewise
+//	'k' page:u32             records of data, by numbers that no set has
 //	'o' page:u32             records of organisations, by the number of the set of members
 //	'r' page:u32             records of roles, by the number of the set of holders
 //	'm' org:u32 page:u32     records of the memberships of 16 users, labels 0
@@ -29,6 +30,7 @@ const (
 	keyAdmins        = 'a'
 	keyDirectories   = 'd'
 	keyGroups        = 'g'
+	keyData          = 'k'
 	keyMemberships   = 'm'
 	keyNests         = 'n'
 	keyOrganizations = 'o'
@@ -78,7 +80,7 @@ func parseKey(key []byte) (k stateKey, err error) {
 	k.kind, k.n = key[0], binary.BigEndian.Uint32(key[1:])
 	rest := key[5:]
 	switch k.kind {
-	case keyAdmins, keyDirectories, keyGroups, keyNests, keyOrganizations, keyRoles, keyUsers:
+	case keyAdmins, keyData, keyDirectories, keyGroups, keyNests, keyOrganizations, keyRoles, keyUsers:
 		if len(rest) != 0 {
 			return k, malformed
 		}

@@ -29,6 +29,7 @@ func TestFormatExamples(t *testing.T) {
 		Organization: "acme", Owner: true, Default: true, Permissions: []string{"read"}, Roles: []string{"clerk"},
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("201.54.122.0/24")}, Created: at, Updated: at, Revision: 2,
 	}, []uint32{7})
+	deleted := appendOp(appendRecordHead(nil, at), &op{kind: opDeleteData, num: 12, rec: string(appendStrings(nil, []string{"source", "7"}))})
 	shard, err := encodeShard(roaring.BitmapOf(7, 9))
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +38,8 @@ func TestFormatExamples(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"user":   []byte(user),
 		"member": []byte(member),
+		"data":   []byte(encodeData("source", "7", []byte("{}"))),
+		"delete": deleted,
 		"record": record,
 		"page":   appendRecord(nil, 14, 0x80000000, "\x01"),
 		"head":   encodeHead(&slot{flags: slotLive, n: 3, list: idlist.Make([]uint32{3, 5, 300})}),
@@ -65,12 +68,12 @@ func TestLogRecordRoundTrip(t *testing.T) {
 		var ops []op
 		b := appendRecordHead(nil, at)
 		for range rapid.IntRange(0, 5).Draw(t, "ops") {
-			o := op{kind: opKind(rapid.IntRange(1, 22).Draw(t, "kind")), num: rapid.Uint32().Draw(t, "num")}
+			o := op{kind: opKind(rapid.IntRange(1, 24).Draw(t, "kind")), num: rapid.Uint32().Draw(t, "num")}
 			if o.kind.hasUser() {
 				o.user = rapid.Uint32().Draw(t, "user")
 			}
 			switch o.kind {
-			case opPutDirectory, opPutUser, opPutGroup, opPutOrganization, opDeleteOrganization, opPutRole, opDeleteRole, opPutMembership, opDeleteMembership:
+			case opPutDirectory, opPutUser, opPutGroup, opPutOrganization, opDeleteOrganization, opPutRole, opDeleteRole, opPutMembership, opDeleteMembership, opPutData, opDeleteData:
 				o.rec = rapid.String().Draw(t, "rec")
 			}
 			if o.kind.hasIDs() {
@@ -108,6 +111,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(encodeRole(&Role{Organization: "acme", ID: "clerk", Permissions: []string{"x"}, Created: at, Updated: at}, 4)))
 	f.Add([]byte(encodeOrganization(&Organization{ID: "acme", Name: "Acme", Created: at, Updated: at})))
 	f.Add(appendOp(appendRecordHead(nil, at), &op{kind: opPutMembership, num: 4, user: 7, rec: member}))
+	f.Add([]byte(encodeData("source", "7", []byte("{}"))))
+	f.Add(appendOp(appendRecordHead(nil, at), &op{kind: opDeleteData, num: 12, rec: "\x06source\x017"}))
 	f.Add(encodeHead(&slot{flags: slotLive, n: 1, list: "\x05"}))
 	f.Add((&state{time: at}).encodeMeta())
 	if b, err := encodeShard(roaring.BitmapOf(7, 9)); err == nil {
@@ -123,6 +128,8 @@ func FuzzDecode(f *testing.F) {
 		decodeMembership(1, s)
 		factsOf(1, s)
 		cardOf(s)
+		decodeData(s)
+		dataCard(s)
 		parseKey(b)
 		eachRecord(s, func(uint32, uint32, string) error { return nil })
 		new(state).decodeMeta(b)

@@ -43,6 +43,7 @@ type naive struct {
 	nested  map[roster.GroupID]map[roster.GroupID]bool // the direct children
 
 	naiveOrgs
+	data map[[2]string]string // by space and key
 
 	everUsers int // handles of users that were given
 }
@@ -57,14 +58,14 @@ func newNaive() *naive {
 		members: map[roster.GroupID]map[roster.UserID]bool{},
 		nested:  map[roster.GroupID]map[roster.GroupID]bool{},
 
-		naiveOrgs: newNaiveOrgs(),
+		naiveOrgs: newNaiveOrgs(), data: map[[2]string]string{},
 	}
 }
 
 func (n *naive) clone() *naive {
 	c := newNaive()
 	c.rev, c.dirs, c.users, c.groups = n.rev, maps.Clone(n.dirs), maps.Clone(n.users), maps.Clone(n.groups)
-	c.everUsers, c.naiveOrgs = n.everUsers, n.naiveOrgs.clone()
+	c.everUsers, c.naiveOrgs, c.data = n.everUsers, n.naiveOrgs.clone(), maps.Clone(n.data)
 	for g, m := range n.members {
 		c.members[g] = maps.Clone(m)
 	}
@@ -141,6 +142,7 @@ func (n *naive) dump() string {
 			slices.Sorted(maps.Keys(effective[g])), slices.SortedFunc(maps.Keys(n.nested[g]), groupOrder), parents)
 	}
 	n.dumpOrgs(&b)
+	n.dumpData(&b)
 	return b.String()
 }
 
@@ -161,7 +163,7 @@ func dump(e *roster.Engine) (string, error) {
 				return err
 			}
 		}
-		return dumpOrgs(&b, tx)
+		return errors.Join(dumpOrgs(&b, tx), dumpData(&b, tx))
 	})
 	return b.String(), err
 }
@@ -236,7 +238,7 @@ func changes(e *roster.Engine, from roster.Revision) (string, error) {
 			return "", err
 		}
 		fmt.Fprintf(&b, "%d %v %s %d %d %d %v %v", c.Revision, c.Time, c.Kind, c.DirID, c.UserID, c.GroupID, c.Members, c.Subgroups)
-		fmt.Fprintf(&b, " %q %q", c.OrgID, c.RoleID)
+		fmt.Fprintf(&b, " %q %q %q %q", c.OrgID, c.RoleID, c.DataSpace, c.DataKey)
 		switch {
 		case c.User != nil:
 			fmt.Fprintf(&b, " %+v", *c.User)

@@ -116,7 +116,7 @@ func (l *loader) value(key, value []byte) error {
 		case k.kind == keySets:
 			err = l.head(k.n, value)
 		default:
-			err = l.page(l.st.register(k.kind), l.records[k.kind], k.n, value)
+			err = l.page(k.kind, k.n, value)
 		}
 	}
 	if err != nil {
@@ -140,7 +140,11 @@ func (l *loader) directory(value []byte) error {
 }
 
 // page takes a page of records into a register.
-func (l *loader) page(g *register, to *gathered, page uint32, value []byte) error {
+func (l *loader) page(kind byte, page uint32, value []byte) error {
+	g, to, read := l.st.register(kind), l.records[kind], cardOf
+	if kind == keyData {
+		read = dataCard
+	}
 	var found [recordPageSize]card
 	var refs [recordPageSize]*card
 	if len(value) == 0 {
@@ -157,7 +161,7 @@ func (l *loader) page(g *register, to *gathered, page uint32, value []byte) erro
 		}
 		refs[k] = &found[k]
 		at.labels[k] = label
-		found[k], err = cardOf(rec)
+		found[k], err = read(rec)
 		return err
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // What operations on organisations, roles and administrators change in the
-// state; see apply.
+// state; see apply. Those on data stand in data.go.
 
 func (st *state) applyMore(o *op) error {
 	switch o.kind {
@@ -24,6 +24,10 @@ func (st *state) applyMore(o *op) error {
 		return st.putMembership(o)
 	case opDeleteMembership:
 		st.deleteMembership(o)
+	case opPutData:
+		return st.putData(o)
+	case opDeleteData:
+		st.deleteData(o)
 	case opCreateAdmins:
 		return st.createAdmins(o)
 	case opDropAdmins:

@@ -293,12 +293,20 @@ func (r *powerRun) change(large roster.GroupID) {
 			id := fmt.Sprintf("org_%d", w.n.rev)
 			w.organization(id)
 			w.role(id, "clerk")
+			w.keep("source", "last", id+text)
+			w.keep("access", id, text)
 			w.join(id, u, false, "clerk")
 			if v := users[r.rand.IntN(100)]; v != u {
 				w.join(id, v, false)
 			}
 		case 10:
 			w.admin(g, u)
+			for k := range w.n.data {
+				if w.n.rev%2 == 0 {
+					w.drop(k[0], k[1])
+				}
+				break
+			}
 			w.adminGroup(g, h)
 			for k := range w.n.memberships {
 				if w.n.rev%3 == 0 {

@@ -15,7 +15,7 @@ import (
 // again after a crash gives the same state.
 type op struct {
 	kind opKind
-	num  uint32   // the directory, user, group, organisation or role that changes
+	num  uint32   // the directory, user, group, organisation, role or data that changes
 	user uint32   // of a membership, its user; of a group's administrators, their set
 	rec  string   // put*: the new record; delete* of what has an ID: that, for those who read the log
 	ids  []uint32 // users, or groups that are nested or administer, ascending
@@ -50,6 +50,8 @@ const (
 	opRemoveAdmins       opKind = 20
 	opAddAdminGroups     opKind = 21
 	opRemoveAdminGroups  opKind = 22
+	opPutData            opKind = 23
+	opDeleteData         opKind = 24
 )
 
 // hasIDs reports whether an op of the kind is about a list of users or groups:
@@ -154,7 +156,7 @@ func decodeOp(kind opKind, body string) (op, error) {
 	}
 	switch kind {
 	case opPutDirectory, opPutUser, opPutGroup, opPutOrganization, opDeleteOrganization,
-		opPutRole, opDeleteRole, opPutMembership, opDeleteMembership:
+		opPutRole, opDeleteRole, opPutMembership, opDeleteMembership, opPutData, opDeleteData:
 		o.rec = body
 	case opAdd, opRemove, opNest, opUnnest, opAddAdmins, opRemoveAdmins, opAddAdminGroups, opRemoveAdminGroups:
 		n, err := idlist.Check(body)
@@ -197,6 +199,8 @@ func (o *op) inverse() op {
 		inv.kind = putOrDelete(o.old, opPutRole, opDeleteRole)
 	case opPutMembership, opDeleteMembership:
 		inv.kind = putOrDelete(o.old, opPutMembership, opDeleteMembership)
+	case opPutData, opDeleteData:
+		inv.kind = putOrDelete(o.old, opPutData, opDeleteData)
 	case opCreateAdmins:
 		inv.kind = opDropAdmins
 	case opDropAdmins:

@@ -26,6 +26,7 @@ type state struct {
 	groups register // likewise of the groups; a group's number is that of its set
 	orgs   register // organisations by ID; the number is that of the set of members, the next one that of the owners'
 	roles  register // roles by ID and organisation; the number is that of the set of holders
+	data   register // what programs keep of their own, by dataName; the number is one that no set has
 
 	rolesOf  radix.Tree[string]     // by organisation: its roles, as a list
 	joins    radix.Tree[page]       // by user: a joinedList
@@ -72,8 +73,8 @@ func ownersOf(org uint32) uint32 { return org + 1 }
 // records are encoded records of some of what there is. "" stands for none here;
 // a deleted one is gone.
 type records struct {
-	users, groups, orgs, roles radix.Tree[string]
-	memberships                pairs // by organisation and user
+	users, groups, orgs, roles, data radix.Tree[string]
+	memberships                      pairs // by organisation and user
 }
 
 // of returns the records that are stored under keys of a kind.
@@ -85,6 +86,8 @@ func (r *records) of(kind byte) *radix.Tree[string] {
 		return &r.groups
 	case keyOrganizations:
 		return &r.orgs
+	case keyData:
+		return &r.data
 	}
 	return &r.roles
 }
@@ -98,12 +101,14 @@ func (st *state) register(kind byte) *register {
 		return &st.groups
 	case keyOrganizations:
 		return &st.orgs
+	case keyData:
+		return &st.data
 	}
 	return &st.roles
 }
 
 // paged are the kinds of key under which pages of records are stored.
-var paged = []byte{keyGroups, keyOrganizations, keyRoles, keyUsers}
+var paged = []byte{keyGroups, keyData, keyOrganizations, keyRoles, keyUsers}
 
 const gone = "\x00"
 
@@ -171,6 +176,7 @@ func newHead(seed maphash.Seed, limit int) *state {
 		groups:   register{roll: newRoll(groupUIDPrefix, seed)},
 		orgs:     register{roll: newRoll("", seed)},
 		roles:    register{roll: newScopedRoll(seed)},
+		data:     register{roll: newRoll("", seed)},
 		counters: counters{nextSet: firstSet}, own: new(radix.Owner), dirty: newDirty(), limit: limit, edits: new(edit),
 	}
 	st.ours = ours{}

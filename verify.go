@@ -27,6 +27,7 @@ type Stats struct {
 	Roles          int
 	OrgMemberships int
 	Administrators int // of groups: users, and groups whose members administer
+	Data           int // values that programs keep; see Txn.PutData
 
 	JournalBytes int64 // log since the last fold
 	DiskBytes    int64 // all files but those of the search index
@@ -48,7 +49,7 @@ func (e *Engine) Stats() Stats {
 		Revision: st.rev, Folded: Revision(e.store.Applied()), Oldest: Revision(e.store.Oldest()),
 		Directories: len(st.dirs), Users: st.len(setAll), ActiveUsers: st.len(setActive),
 		Groups: st.groups.len(), NestingPairs: st.nest.pairs,
-		Organizations: st.orgs.len(), Roles: st.roles.len(),
+		Organizations: st.orgs.len(), Roles: st.roles.len(), Data: st.data.len(),
 		JournalBytes: e.store.JournalBytes(), DiskBytes: disk.JournalBytes + disk.TableBytes,
 	}
 	search := e.search.figures()
@@ -250,7 +251,7 @@ func (st *state) same(other *state) error {
 		if !equalIDs(a.children, b.children) || !equalIDs(a.above, b.above) {
 			differ("nesting of set %d", set)
 		}
-		for _, kind := range []byte{keyGroups, keyOrganizations, keyRoles} {
+		for _, kind := range []byte{keyGroups, keyData, keyOrganizations, keyRoles} {
 			if cardIn(st, kind, set) != cardIn(other, kind, set) {
 				differ("name of %c%d", kind, set)
 			}

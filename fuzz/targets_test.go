@@ -58,8 +58,10 @@ func populate(tx *roster.Txn, m *model.Model) error {
 			}
 		}
 	}
-	return organize(tx)
+	return errors.Join(organize(tx), errorOf(tx.PutData("access", "key", []byte("value"))))
 }
+
+func errorOf[T any](_ T, err error) error { return err }
 
 // organize makes organisations and administrators, which the model of the small
 // world does without.

@@ -156,6 +156,8 @@ func (w *changeWriter) line(c roster.Change) []byte {
 		}
 		add("orgMembership", m)
 		add("user", w.user(c.UserID))
+	case roster.DataPut, roster.DataDeleted:
+		add("data", object("space", c.DataSpace, "key", c.DataKey))
 	default:
 		w.addLists(c, add)
 	}

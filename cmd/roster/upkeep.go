@@ -122,7 +122,7 @@ func (p *program) statsCommand() *cobra.Command {
 						"directories", uint64(s.Directories), "users", uint64(s.Users), "activeUsers", uint64(s.ActiveUsers),
 						"groups", uint64(s.Groups), "memberships", uint64(s.Memberships), "nestings", uint64(s.Nestings),
 						"nestingPairs", uint64(s.NestingPairs), "organizations", uint64(s.Organizations), "roles", uint64(s.Roles),
-						"orgMemberships", uint64(s.OrgMemberships), "administrators", uint64(s.Administrators),
+						"orgMemberships", uint64(s.OrgMemberships), "administrators", uint64(s.Administrators), "data", uint64(s.Data),
 						"journalBytes", uint64(s.JournalBytes), "diskBytes", uint64(s.DiskBytes), "searchBytes", uint64(s.SearchBytes)))
 					return err
 				}
@@ -138,6 +138,9 @@ func (p *program) statsCommand() *cobra.Command {
 				if s.Organizations > 0 {
 					out.row("organisations", fmt.Sprintf("%s with %s and %s", count(s.Organizations),
 						plural(s.Roles, "role"), plural(s.OrgMemberships, "membership")))
+				}
+				if s.Data > 0 {
+					out.row("data", plural(s.Data, "value")+" of programs")
 				}
 				out.row("revision", fmt.Sprintf("%d, folded up to %d, log kept from %d", s.Revision, s.Folded, s.Oldest))
 				out.row("disk", humanize.IBytes(uint64(s.DiskBytes)))

@@ -215,6 +215,11 @@ func (j job) do(d deed) error {
 		return j.tx.DeleteOrganization(orgID(j.dir, d.org))
 	case "join", "leave":
 		return j.sit(d)
+	case "keep":
+		_, err := j.tx.PutData(dataSpace(j.dir), d.user, []byte(d.text))
+		return err
+	case "drop":
+		return j.tx.DeleteData(dataSpace(j.dir), d.user)
 	}
 	g, err := j.group(d.group)
 	if err != nil {
@@ -231,6 +236,9 @@ func (j job) do(d deed) error {
 
 // orgID returns the ID of an organisation of the writer who owns a directory.
 func orgID(dir roster.DirectoryID, org string) string { return fmt.Sprintf("%v %s", dir, org) }
+
+// dataSpace returns the space of the writer who owns a directory.
+func dataSpace(dir roster.DirectoryID) string { return fmt.Sprint("writer ", dir) }
 
 // sit makes a user a member of an organisation, or ends that.
 func (j job) sit(d deed) error {

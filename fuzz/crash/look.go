@@ -47,6 +47,14 @@ func (w *world) read(tx *roster.Txn, dir roster.DirectoryID) error {
 			return err
 		}
 	}
+	space := dataSpace(dir)
+	for key := range tx.DataKeys(space, "") {
+		value, err := tx.Data(space, key)
+		if err != nil {
+			return err
+		}
+		w.data[key] = string(value)
+	}
 	return nil
 }
 

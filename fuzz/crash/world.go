@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 const (
@@ -15,6 +16,7 @@ const (
 	people  = 24 // names of users of each writer
 	groups  = 6  // names of groups of each writer
 	orgs    = 3  // names of organisations of each writer
+	values  = 20 // keys of data of each writer
 )
 
 // world is what the directory of one writer holds, by name: of each user a
@@ -26,6 +28,7 @@ type world struct {
 	in    map[string]map[string]bool
 	under map[string]map[string]bool
 	orgs  map[string]map[string]seat // by organisation and user
+	data  map[string]string          // by key
 }
 
 // seat is a membership of an organisation.
@@ -38,15 +41,16 @@ type seat struct {
 func newWorld() *world {
 	return &world{
 		users: map[string]string{}, in: map[string]map[string]bool{}, under: map[string]map[string]bool{}, orgs: map[string]map[string]seat{},
+		data: map[string]string{},
 	}
 }
 
 // deed is one change of a world; a task is several.
 type deed struct {
 	// put, delete, create group, delete group, add, remove, nest, unnest, create
-	// organisation, delete organisation, join, leave
+	// organisation, delete organisation, join, leave, keep, drop
 	kind  string
-	user  string
+	user  string // or the key of data
 	group string
 	org   string
 	text  string
@@ -94,7 +98,7 @@ func (w *world) task(seed uint64, writer, n int) []deed {
 		do(deed{kind: "join", org: o, user: u, seat: seat{owner: r.IntN(2) == 0, since: n}})
 		return o, u
 	}
-	switch r.IntN(13) {
+	switch r.IntN(14) {
 	case 0:
 		do(deed{kind: "put", user: user(), text: fmt.Sprint("task ", n)})
 	case 1:
@@ -137,6 +141,14 @@ func (w *world) task(seed uint64, writer, n int) []deed {
 		if r.IntN(4) == 0 {
 			do(deed{kind: "delete organisation", org: org()})
 		}
+	case 13:
+		for range 3 {
+			d := deed{kind: "keep", user: fmt.Sprint("key ", r.IntN(values)), text: strings.Repeat(fmt.Sprint(n, " "), r.IntN(200))}
+			if _, known := w.data[d.user]; known && r.IntN(3) == 0 {
+				d.kind = "drop"
+			}
+			do(d)
+		}
 	}
 	w.done = n
 	return deeds
@@ -156,6 +168,10 @@ func (w *world) apply(d deed) {
 		for _, m := range w.in {
 			delete(m, d.user)
 		}
+	case "keep":
+		w.data[d.user] = d.text
+	case "drop":
+		delete(w.data, d.user)
 	case "create group":
 		w.in[d.group], w.under[d.group] = map[string]bool{}, map[string]bool{}
 	case "delete group":
@@ -248,6 +264,9 @@ func (w *world) equal(other *world) error {
 	}
 	if a, b := slices.Sorted(maps.Keys(w.in)), slices.Sorted(maps.Keys(other.in)); !slices.Equal(a, b) {
 		return fmt.Errorf("groups are %v, not %v", a, b)
+	}
+	if !maps.Equal(w.data, other.data) {
+		return fmt.Errorf("data are %.1000q, not %.1000q", w.data, other.data)
 	}
 	for g := range w.in {
 		if !maps.Equal(w.in[g], other.in[g]) {

@@ -23,6 +23,7 @@ type builder interface {
 	PutOrganization(roster.Organization) error
 	PutRole(roster.Role) error
 	PutOrgMembership(roster.OrgMembership) error
+	PutData(space, key string, value []byte) error
 }
 
 // updater is a builder in a transaction.
@@ -54,6 +55,10 @@ func (u updater) PutRole(r roster.Role) error { return errorOf(u.Txn.PutRole(r))
 
 func (u updater) PutOrgMembership(s roster.OrgMembership) error {
 	return errorOf(u.Txn.PutOrgMembership(s))
+}
+
+func (u updater) PutData(space, key string, value []byte) error {
+	return errorOf(u.Txn.PutData(space, key, value))
 }
 
 func errorOf[T any](_ T, err error) error { return err }
@@ -138,7 +143,16 @@ func (m *Machine) fill(b builder, w *model.Model) error {
 		}
 		parent = g
 	}
-	return errors.Join(m.fillAdmins(b, w), m.fillOrganizations(b, w))
+	return errors.Join(m.fillAdmins(b, w), m.fillOrganizations(b, w), m.fillData(b, w))
+}
+
+// fillData keeps more values than a page holds.
+func (m *Machine) fillData(b builder, w *model.Model) (err error) {
+	for i := range 40 {
+		space, key, value := oneOf(m.src, dataSpaces...), oneOf(m.src, dataKeys...), fmt.Append(nil, i)
+		err = errors.Join(err, b.PutData(space, key, value), errorOf(w.PutData(space, key, value)))
+	}
+	return err
 }
 
 // fillAdmins gives two groups administrators: many users, and a large group.

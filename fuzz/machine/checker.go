@@ -67,6 +67,7 @@ func (c *checker) everything(src Source, users int) error {
 	}
 	return allOf(c.directories, c.groupOrder, c.otherSets,
 		func() error { return c.organizations(src) },
+		func() error { return c.allData(src) },
 		func() error { return c.nobody(c.want.NextUser) },
 		func() error { return c.noGroup(c.want.NextGroup) },
 		func() error { return c.sets(src) })

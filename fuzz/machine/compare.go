@@ -133,7 +133,7 @@ func sameChange(got, want *roster.Change) error {
 	wrong := got.Revision != want.Revision || !got.Time.Equal(want.Time) || got.Kind != want.Kind ||
 		got.DirID != want.DirID || got.UserID != want.UserID || got.GroupID != want.GroupID ||
 		!slices.Equal(got.Members, want.Members) || !slices.Equal(got.Subgroups, want.Subgroups) ||
-		got.OrgID != want.OrgID || got.RoleID != want.RoleID ||
+		got.OrgID != want.OrgID || got.RoleID != want.RoleID || got.DataSpace != want.DataSpace || got.DataKey != want.DataKey ||
 		(got.Directory == nil) != (want.Directory == nil) || (got.User == nil) != (want.User == nil) || (got.Group == nil) != (want.Group == nil) ||
 		(got.Organization == nil) != (want.Organization == nil) || (got.Role == nil) != (want.Role == nil) ||
 		(got.OrgMembership == nil) != (want.OrgMembership == nil)

@@ -168,8 +168,8 @@ func (m *Machine) checkStats() error {
 		Directories: len(m.now.Directories), Users: len(m.now.Users), ActiveUsers: len(m.now.Active()),
 		Groups: len(m.now.Groups), Memberships: m.now.Memberships(), Nestings: m.now.Nestings(), NestingPairs: m.now.Pairs(),
 		Organizations: len(m.now.Organizations), Roles: m.now.RoleCount(), OrgMemberships: m.now.OrgMemberships(),
-		Administrators: m.now.Administrators(),
-		JournalBytes:   got.JournalBytes, DiskBytes: got.DiskBytes,
+		Administrators: m.now.Administrators(), Data: len(m.now.Data),
+		JournalBytes: got.JournalBytes, DiskBytes: got.DiskBytes,
 	}
 	if got != want {
 		return fmt.Errorf("stats are %+v, not %+v", got, want)

@@ -288,7 +288,9 @@ func (m *Machine) refusedMore(tx *roster.Txn) []error {
 	_, _, err8 := tx.ReplaceGroups([]roster.UserID{u}, nil)
 	_, err9 := tx.DropGroups(u)
 	_, _, err10 := tx.ReplaceMembers(g, nil)
+	_, err11 := tx.PutData("access", "k", nil)
 	return []error{
+		err11, tx.DeleteData("access", "k"),
 		err1, err2, err3, err4, err5, err6, err7, err8, err9, err10,
 		tx.DeleteOrganization(id), tx.DeleteRole(id, "r"), tx.DeleteOrgMembership(id, u),
 	}

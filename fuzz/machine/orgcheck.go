@@ -191,11 +191,15 @@ func (m *Machine) unread(tx *roster.Txn) error {
 	_, err14 := tx.Administered(u)
 	_, err15 := tx.AdministeredMembers(u)
 	_, err16 := tx.Assignable(u)
+	_, err17 := tx.Data("access", "k")
 	for id := range tx.Organizations("") {
 		return fmt.Errorf("organisation %q is listed", id)
+	}
+	for key := range tx.DataKeys("access", "") {
+		return fmt.Errorf("key %q is listed", key)
 	}
 	if tx.CheckAdmin(u, g) {
 		return fmt.Errorf("%v administers %v", u, g)
 	}
-	return allAre(roster.ErrTxnDone, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16)
+	return allAre(roster.ErrTxnDone, err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15, err16, err17)
 }

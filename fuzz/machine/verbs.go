@@ -18,6 +18,7 @@ type update struct {
 	users   []roster.UserID // touched
 	groups  []roster.GroupID
 	orgs    []string
+	data    []model.DataName
 	overrun bool // the nesting is past its limit: the update has to fail
 }
 
@@ -68,6 +69,10 @@ var verbs = []struct {
 	{"put memberships", (*update).putOrgMemberships},
 	{"delete membership", (*update).deleteOrgMembership},
 	{"delete membership", (*update).deleteOrgMembership},
+	{"put data", (*update).putData},
+	{"put data", (*update).putData},
+	{"put data", (*update).putData},
+	{"delete data", (*update).deleteData},
 	{"require", (*update).require},
 	{"nothing", func(*update) error { return nil }},
 }
@@ -75,7 +80,7 @@ var verbs = []struct {
 // verb does one random thing and reads back what it touched.
 func (x *update) verb() error {
 	v := verbs[x.src.Intn(len(verbs))]
-	x.users, x.groups, x.orgs = nil, nil, nil
+	x.users, x.groups, x.orgs, x.data = nil, nil, nil, nil
 	if err := v.do(x); err != nil {
 		return fmt.Errorf("%s: %w", v.name, err)
 	}
@@ -102,6 +107,11 @@ func (c *checker) touched(x *update) error {
 	}
 	for _, id := range x.orgs {
 		if err := c.organization(id); err != nil {
+			return err
+		}
+	}
+	for _, name := range x.data {
+		if err := c.datum(name); err != nil {
 			return err
 		}
 	}

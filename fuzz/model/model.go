@@ -30,13 +30,16 @@ type Model struct {
 
 	Organizations map[string]*Organization // by folded ID
 
+	Data map[DataName]string
+
 	// Log is what Changes should yield of the revisions from LogStart on.
 	Log      []roster.Change
 	LogStart roster.Revision
 
 	// NextUser and NextGroup are the handles that come next. Whatever else holds
 	// users takes handles of groups that no group gets: a directory, a role and
-	// the first administrators of a group one, an organisation two.
+	// the first administrators of a group one, an organisation two. A new name of
+	// data takes one too.
 	NextUser  roster.UserID
 	NextGroup roster.GroupID
 
@@ -82,6 +85,7 @@ func New(maxNesting int) *Model {
 		maxNesting:  maxNesting,
 
 		Organizations: map[string]*Organization{},
+		Data:          map[DataName]string{},
 	}
 }
 
@@ -92,6 +96,7 @@ func (m *Model) Begin(now time.Time) *Model {
 	next.Users = maps.Clone(m.Users)
 	next.Groups = maps.Clone(m.Groups)
 	next.Organizations = maps.Clone(m.Organizations)
+	next.Data = maps.Clone(m.Data)
 	next.now, next.pending, next.mine = now, nil, map[*Organization]bool{}
 	return &next
 }
