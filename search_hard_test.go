@@ -94,19 +94,26 @@ func TestSearchHostile(t *testing.T) {
 	} {
 		for _, q := range []roster.SearchQuery{{}, {Fuzzy: true}, {Fields: roster.Username}, {Fields: roster.Email}, {Limit: -1}, {Limit: 1 << 30}} {
 			q.Text = text
-			begin := time.Now()
-			view(t, e, func(tx *roster.Txn) error {
-				_, err := tx.Search(q)
-				if err != nil && !errors.Is(err, roster.ErrInvalid) {
-					t.Errorf("%s: %v", what, err)
+			// The best of some tries: a busy machine is no failure.
+			for try := range 5 {
+				begin := time.Now()
+				view(t, e, func(tx *roster.Txn) error {
+					_, err := tx.Search(q)
+					if err != nil && !errors.Is(err, roster.ErrInvalid) {
+						t.Errorf("%s: %v", what, err)
+					}
+					if err != nil && len(err.Error()) > 400 {
+						t.Errorf("%s: the error has %d bytes", what, len(err.Error()))
+					}
+					return nil
+				})
+				d := time.Since(begin)
+				if d < 50*time.Millisecond {
+					break
 				}
-				if err != nil && len(err.Error()) > 400 {
-					t.Errorf("%s: the error has %d bytes", what, len(err.Error()))
+				if try == 4 {
+					t.Errorf("%s: %v", what, d)
 				}
-				return nil
-			})
-			if d := time.Since(begin); d > 50*time.Millisecond*time.Duration(pick(10, 1)) { // a busy machine is no failure
-				t.Errorf("%s: %v", what, d)
 			}
 		}
 	}
