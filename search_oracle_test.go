@@ -20,13 +20,15 @@ type oracleUser struct {
 type oracleValue struct {
 	field  uint8
 	folded string
+	runes  []rune
+	words  [][]rune // that may be misspelt
 }
 
 func newOracleUser(u roster.User) *oracleUser {
 	o := &oracleUser{User: u, name: text.Fold(u.Username)}
 	add := func(f uint8, values ...string) {
 		for _, v := range values {
-			o.values = append(o.values, oracleValue{f, match.Fold(v)})
+			o.values = append(o.values, newOracleValue(f, match.Fold(v)))
 		}
 	}
 	add(roster.Username, u.Username)
@@ -35,6 +37,17 @@ func newOracleUser(u roster.User) *oracleUser {
 	add(roster.Description, u.Description)
 	add(roster.Attributes, u.Attributes["title"]...)
 	return o
+}
+
+func newOracleValue(field uint8, folded string) oracleValue {
+	v := oracleValue{field: field, folded: folded, runes: []rune(folded)}
+	for _, w := range strings.FieldsFunc(folded, func(r rune) bool { return !word(r) }) {
+		v.words = append(v.words, []rune(w))
+	}
+	if field == roster.Username && !strings.Contains(folded, " ") {
+		v.words = append(v.words, v.runes)
+	}
+	return v
 }
 
 // oracleMatch says of one user's record whether a query finds it, and first. It
@@ -62,7 +75,7 @@ func oracleMatch(tx *roster.Txn, q roster.SearchQuery, u *oracleUser) (exact, ma
 			found := fields&roster.Username != 0 && means(tx, u, part, true)
 			for _, v := range u.values {
 				if fields&v.field != 0 && !found {
-					found = in(p, v.folded) || in(swapped(p), v.folded) || q.Fuzzy && misspelt(p, v.folded, v.field == roster.Username)
+					found = in(p, &v) || in(swapped(p), &v) || q.Fuzzy && misspelt(p, &v)
 				}
 			}
 			all = all && found
@@ -114,11 +127,11 @@ func swapped(p string) string {
 }
 
 // in reports whether a part stands in a field where a word begins, or anywhere.
-func in(part, field string) bool {
-	if !strings.Contains(field, part) {
+func in(part string, v *oracleValue) bool {
+	if !strings.Contains(v.folded, part) {
 		return false
 	}
-	p, f := []rune(part), []rune(field)
+	p, f := []rune(part), v.runes
 	for i := 0; i+len(p) <= len(f); i++ {
 		if slices.Equal(f[i:i+len(p)], p) && (len(p) >= 3 || i == 0 || !word(f[i]) || !word(f[i-1]) || unicode.In(f[i], unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana)) {
 			return true
@@ -130,15 +143,16 @@ func in(part, field string) bool {
 func word(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r) }
 
 // misspelt reports whether a field has a word that is one typo away.
-func misspelt(part, field string, username bool) bool {
-	if n := len([]rune(part)); n < 4 || n > 64 {
+func misspelt(part string, v *oracleValue) bool {
+	p := []rune(part)
+	if len(p) < 4 || len(p) > 64 {
 		return false
 	}
-	words := strings.FieldsFunc(field, func(r rune) bool { return !word(r) })
-	if username && !strings.Contains(field, " ") {
-		words = append(words, field)
-	}
-	return slices.ContainsFunc(words, func(w string) bool { return near([]rune(part), []rune(w)) })
+	return slices.ContainsFunc(v.words, func(w []rune) bool {
+		// One typo leaves the first character or the last one.
+		apart := len(p) - len(w)
+		return -1 <= apart && apart <= 1 && (p[0] == w[0] || p[len(p)-1] == w[len(w)-1]) && near(p, w)
+	})
 }
 
 // near tries every typo.

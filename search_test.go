@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,6 +143,10 @@ func agree(r *rand.Rand, tx *roster.Txn, n int) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
+	return agreeOn(r, tx, all, n)
+}
+
+func agreeOn(r *rand.Rand, tx *roster.Txn, all []*oracleUser, n int) error {
 	for range n {
 		q, err := query(r, tx, all)
 		if err == nil {
@@ -265,11 +271,24 @@ func indexed(t rapid.TB, e *roster.Engine) {
 // TestSearchOracle compares random queries within random sets with the oracle:
 // hits, their order, all pages, totals.
 func TestSearchOracle(t *testing.T) {
-	r := rand.New(rand.NewPCG(7, 8))
 	users, queries := pick(3000, 100_000), pick(600, 10_000)
-	e := peopled(t, t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1), r, users)
+	e := peopled(t, t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1), rand.New(rand.NewPCG(7, 8)), users)
 	indexed(t, e)
-	view(t, e, func(tx *roster.Txn) error { return agree(r, tx, queries) })
+	var wg sync.WaitGroup
+	view(t, e, func(tx *roster.Txn) error {
+		all, err := everyone(tx)
+		workers := runtime.GOMAXPROCS(0)
+		for w := range workers {
+			r := rand.New(rand.NewPCG(9, uint64(w)))
+			wg.Go(func() {
+				if err := e.View(context.Background(), func(tx *roster.Txn) error { return agreeOn(r, tx, all, queries/workers) }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		return err
+	})
 }
 
 // view calls fn with a view, and fails with its error.
