@@ -293,6 +293,9 @@ func (c *effectiveCache) put(x *index, key cacheKey, a numbers) numbers {
 		return a
 	}
 	size := int64(keptBytes)
+	if a.n <= sortedMax {
+		size += 4 * int64(a.n)
+	}
 	if !key.direct {
 		size += a.bytes()
 	}

@@ -7,9 +7,10 @@ import (
 )
 
 // firstPage keeps the first users of a set by name, once somebody has asked for
-// them. It goes with a set of the effectiveCache and may be used by any number
+// them, and all of them if the set is not large and somebody has asked for a
+// prefix. It goes with a set of the effectiveCache and may be used by any number
 // of goroutines.
-type firstPage struct{ page atomic.Pointer[namePage] }
+type firstPage struct{ page, all atomic.Pointer[namePage] }
 
 // namePage is the first users of a set by name, as of one order.
 type namePage struct {
@@ -57,6 +58,32 @@ func (s Set) findFirst() *namePage {
 	}
 	p.whole = len(p.users) < pageLength
 	return p
+}
+
+// sortedMax is up to how many users of a set are kept by name.
+const sortedMax = 1 << 14
+
+// sorted returns the users of a small set by name, and whether it keeps them.
+// The slice is not to be changed.
+func (s Set) sorted() ([]uint32, bool) {
+	if s.first == nil || s.n > sortedMax {
+		return nil, false
+	}
+	names := &s.st.users.byName
+	p := s.first.all.Load()
+	if p == nil || p.version != names.version {
+		keys := make([]uint64, 0, s.n)
+		for u := range s.all() {
+			keys = append(keys, uint64(names.label(u))<<32|uint64(u))
+		}
+		slices.Sort(keys)
+		p = &namePage{version: names.version, users: make([]uint32, len(keys)), whole: true}
+		for i, k := range keys {
+			p.users[i] = uint32(k)
+		}
+		s.first.all.Store(p)
+	}
+	return p.users, true
 }
 
 // without returns a firstPage for the set that f belongs to after the membership

@@ -449,3 +449,40 @@ func TestSearchFolderInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestSearchSegments edits users over and over, each edit a batch of its own to
+// the index. The segments stay few, and what was merged leaves the disk.
+func TestSearchSegments(t *testing.T) {
+	r := rand.New(rand.NewPCG(27, 28))
+	e := peopled(t, t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1), r, 2000)
+	indexed(t, e)
+	most, sum, edits := 0, 0, pick(150, 5000)
+	for i := range edits {
+		_, err := e.Update(context.Background(), func(tx *roster.Txn) error {
+			u, err := tx.User(roster.UserID(r.IntN(2000)))
+			if err != nil {
+				return err
+			}
+			u.FullName = person(r, i).FullName
+			_, err = tx.PutUser(u)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		indexed(t, e)
+		st := e.Stats()
+		most, sum = max(most, st.SearchSegments), sum+st.SearchSegments
+	}
+	t.Logf("%d edits: %.1f segments on average, at most %d", edits, float64(sum)/float64(edits), most)
+	if most > 30 {
+		t.Errorf("%d segments", most)
+	}
+	searchWell(t, e, r, 20)
+	const room = 6 << 20 // some times what 2000 users take
+	for end := time.Now().Add(time.Minute); e.Stats().SearchBytes > room; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the index of 2000 users takes %d bytes", e.Stats().SearchBytes)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -59,6 +60,9 @@ func (s *search) findPrefix() *found {
 	if s.all {
 		return &found{total: end - first, byName: func(p place) iter.Seq2[uint32, error] { return good(s.row(p, from, first, end)) }}
 	}
+	if users, ok := (Set{s.members, s.st}).sorted(); ok {
+		return s.amongSorted(users, from, to)
+	}
 	f, words, holds := &found{}, s.words(), s.members.contains
 	between := end - first
 	each, bit, ask := memberCost*s.members.n, words/2+bitCost*between, askCost*between
@@ -115,6 +119,24 @@ func (s *search) row(p, from place, first, end int) iter.Seq[uint32] {
 			}
 		}
 	}
+}
+
+// amongSorted returns those of some users, who are sorted by name, that stand
+// between two places.
+func (s *search) amongSorted(users []uint32, from, to place) *found {
+	behind := func(users []uint32, p place) []uint32 {
+		if p == s.names.end() {
+			return nil
+		}
+		first := s.names.label(s.names.at(p))
+		i, _ := slices.BinarySearchFunc(users, first, func(u, first uint32) int { return cmp.Compare(s.names.label(u), first) })
+		return users[i:]
+	}
+	users = behind(users, from)
+	users = users[:len(users)-len(behind(users, to))]
+	return &found{total: len(users), byName: func(p place) iter.Seq2[uint32, error] {
+		return good(slices.Values(behind(users, p)))
+	}}
 }
 
 // between returns the members who stand between two places.

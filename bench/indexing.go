@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -92,6 +93,45 @@ func residentNow() int64 {
 	stat, _ := os.ReadFile("/proc/self/statm")
 	fmt.Sscan(string(stat), &size, &pages)
 	return pages * int64(os.Getpagesize())
+}
+
+// importing measures Updates that create users, without a search index and with
+// one that runs after them.
+func (b *bench) importing(ctx context.Context) error {
+	const batch = 1000
+	var took [2]time.Duration
+	for i, o := range []roster.Options{{NoSearchIndex: true}, {}} {
+		e, err := roster.Open(filepath.Join(b.tmp, fmt.Sprintf("import-%d", i)), o)
+		if err != nil {
+			return err
+		}
+		rnd := b.random()
+		start := time.Now()
+		for from := 0; from < b.o.users/5 && err == nil; from += batch {
+			_, err = e.Update(ctx, func(tx *roster.Txn) error {
+				if from == 0 {
+					if _, err := tx.PutDirectory(roster.Directory{ID: 1, Name: "Corp"}); err != nil {
+						return err
+					}
+				}
+				for u := range batch {
+					given, family := word(rnd), word(rnd)
+					name := fmt.Sprintf("%s.%s%d", given, family, from+u)
+					if _, err := tx.CreateUser(roster.User{Directory: 1, Username: name, FullName: title(given) + " " + title(family), Email: name + "@corp.example"}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		took[i] = time.Since(start)
+		if err := errors.Join(err, e.Close()); err != nil {
+			return err
+		}
+	}
+	n := (b.o.users/5 + batch - 1) / batch * batch
+	b.t.text("users created beside the indexer", fmt.Sprintf("%d in Updates of %d: %.2f s, without a search index %.2f s", n, batch, took[1].Seconds(), took[0].Seconds()))
+	return nil
 }
 
 // editing measures the engine while users are edited: without a search index and

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The raw output of runs that are kept, by the number of users.
@@ -33,6 +34,9 @@ func report(w io.Writer, dir string) error {
 	}
 	fmt.Fprintf(w, "%s |\n%s|\n", head, line)
 	for _, name := range rows {
+		if strings.HasPrefix(name, "search ") || strings.HasPrefix(name, "Bleve") {
+			continue // for the other table
+		}
 		cells := []string{name}
 		for _, c := range columns {
 			cells = append(cells, c[name])
@@ -41,7 +45,53 @@ func report(w io.Writer, dir string) error {
 			fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
 		}
 	}
+	fmt.Fprintln(w)
+	return searchReport(w, columns[len(columns)-1])
+}
+
+// searchReport writes another table, of the searches of the largest run: a row
+// for each kind of text, with the range of what it takes in sets of all sizes.
+func searchReport(w io.Writer, values map[string]string) error {
+	fmt.Fprint(w, "| search, first ten and total, p50 | of all | in 200 to 500,000, or not in 100,000 | in 10 | worst p99 | Bleve's own |\n|---|---|---|---|---|---|\n")
+	for _, k := range searchKinds {
+		var in []time.Duration
+		worst := time.Duration(0)
+		for name, value := range values {
+			kind, set, _ := strings.Cut(strings.TrimPrefix(name, "search "), ", ")
+			if !strings.HasPrefix(name, "search ") || kind != k.name {
+				continue
+			}
+			p50, rest, _ := strings.Cut(value, "|")
+			_, p99, _ := strings.Cut(rest, "p99 ")
+			p99, _, _ = strings.Cut(p99, ",")
+			d, err := parse(p50)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if set != "all" && set != "in 10" {
+				in = append(in, d)
+			}
+			if d, err = parse(p99); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			worst = max(worst, d)
+		}
+		if len(in) == 0 {
+			return fmt.Errorf("no rows of search %s", k.name)
+		}
+		own := func(name string) string {
+			p50, _, _ := strings.Cut(values[name], "|")
+			return strings.TrimSpace(p50)
+		}
+		fmt.Fprintf(w, "| %s | %s | %s to %s | %s | %s | %s |\n", k.name, own("search "+k.name+", all"),
+			show(slices.Min(in)), show(slices.Max(in)), own("search "+k.name+", in 10"), show(worst), own("Bleve's Search: "+k.name+", all, by ID"))
+	}
 	return nil
+}
+
+// parse is the reverse of show.
+func parse(shown string) (time.Duration, error) {
+	return time.ParseDuration(strings.ReplaceAll(strings.TrimSpace(shown), " ", ""))
 }
 
 // readRun returns the names of the rows of a run in order, and their values.
@@ -64,6 +114,9 @@ func readRun(file string) (names []string, values map[string]string, err error) 
 		}
 		names = append(names, name)
 		values[name] = value
+		if strings.HasPrefix(name, "search ") && len(cells) > 3 {
+			values[name] += "|" + cells[3] // its p99
+		}
 	}
 	return names, values, lines.Err()
 }

@@ -43,7 +43,10 @@ func (b *bench) search(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.editing(ctx)
+	if err := b.editing(ctx); err != nil {
+		return err
+	}
+	return b.importing(ctx)
 }
 
 // searchSet is where to search.

@@ -9,12 +9,15 @@ import (
 
 // Every search looks into each segment, so there should be few. Bleve merges
 // those of a size when there are more than mergeTier of them, the sizes growing
-// by ten from some thousand documents on; that leaves a dozen in an index of a
-// million. Merge makes one of all.
-const mergeTier = 4
+// by ten from mergeFloor documents on: that leaves some 17 in an index of a
+// million, and writes each document a few times. Merge makes one of all.
+const (
+	mergeTier  = 4
+	mergeFloor = 100
+)
 
 func mergeOptions() map[string]any {
-	return map[string]any{"MaxSegmentsPerTier": mergeTier, "SegmentsPerMergeTask": mergeTier, "TierGrowth": 10}
+	return map[string]any{"MaxSegmentsPerTier": mergeTier, "SegmentsPerMergeTask": mergeTier, "TierGrowth": 10, "FloorSegmentSize": mergeFloor}
 }
 
 // everything is the plan that merges all segments at once.
