@@ -39,44 +39,50 @@ type order struct {
 type block struct {
 	own    *radix.Owner
 	n      int // users in all chunks
-	chunks []*chunk
+	chunks []chunk
 }
 
 // A chunk is a row of users. It is replaced on every change, never edited.
 type chunk struct {
 	users []uint32
+	heads *heads
+}
 
-	// The first 8 bytes of the folded names, of the first user and of every
-	// headEvery-th one, once somebody has searched here: so a search among names
-	// reads few cards, each of which is some misses in the processor's caches.
+// heads are the first 8 bytes of the folded names in a chunk, of the first user
+// and of every headEvery-th one, once somebody has searched there: so a search
+// among names reads few cards, each of which is some misses in the processor's
+// caches.
+type heads struct {
 	first atomic.Uint64 // 0 for not yet
-	heads atomic.Pointer[[]uint64]
+	each  atomic.Pointer[[]uint64]
 }
 
 // headEvery makes the heads 1 byte a user.
 const headEvery = 8
 
+func newChunk(users []uint32) chunk { return chunk{users, new(heads)} }
+
 func (c *chunk) head(r *roll) uint64 {
-	h := c.first.Load()
+	h := c.heads.first.Load()
 	if h == 0 {
 		card, _ := r.get(c.users[0])
 		h = headOf(card.key())
-		c.first.Store(h)
+		c.heads.first.Store(h)
 	}
 	return h
 }
 
 func (c *chunk) headsOf(r *roll) []uint64 {
-	if h := c.heads.Load(); h != nil {
+	if h := c.heads.each.Load(); h != nil {
 		return *h
 	}
-	heads := make([]uint64, 0, (len(c.users)+headEvery-1)/headEvery)
+	each := make([]uint64, 0, (len(c.users)+headEvery-1)/headEvery)
 	for i := 0; i < len(c.users); i += headEvery {
 		card, _ := r.get(c.users[i])
-		heads = append(heads, headOf(card.key()))
+		each = append(each, headOf(card.key()))
 	}
-	c.heads.Store(&heads)
-	return heads
+	c.heads.each.Store(&each)
+	return each
 }
 
 // headOf returns the first 8 bytes of a name, its ASCII letters folded, with
@@ -88,7 +94,7 @@ func headOf(name string) uint64 {
 }
 
 // A change copies one chunk, one block and the list of blocks: at 1M users 1,
-// 1 and 0.5 KB. The sizes keep the three of one magnitude up to 100M users.
+// 4 and 0.5 KB. The sizes keep the three of one magnitude up to 100M users.
 const (
 	maxChunk = 256 // users
 	maxBlock = 128 // chunks
@@ -185,8 +191,9 @@ func (o *order) rank(p place) int {
 		n += b.n
 	}
 	if p.chunk > 0 {
-		for _, chunk := range o.blocks[p.block].chunks[:p.chunk] {
-			n += len(chunk.users)
+		chunks := o.blocks[p.block].chunks[:p.chunk]
+		for i := range chunks {
+			n += len(chunks[i].users)
 		}
 	}
 	return n
@@ -228,13 +235,13 @@ func (b *bound) holds(head uint64, r *roll, n uint32) bool {
 // searchName is search for a bound, with few looks at cards.
 func (o *order) searchName(r *roll, b bound) place {
 	first := func(c *chunk) bool { return b.holds(c.head(r), r, c.users[0]) }
-	p := place{block: sort.Search(len(o.blocks), func(i int) bool { return !first(o.blocks[i].chunks[0]) }) - 1}
+	p := place{block: sort.Search(len(o.blocks), func(i int) bool { return !first(&o.blocks[i].chunks[0]) }) - 1}
 	if p.block < 0 {
 		return place{}
 	}
 	chunks := o.blocks[p.block].chunks
-	p.chunk = sort.Search(len(chunks), func(i int) bool { return !first(chunks[i]) }) - 1
-	c := chunks[p.chunk]
+	p.chunk = sort.Search(len(chunks), func(i int) bool { return !first(&chunks[i]) }) - 1
+	c := &chunks[p.chunk]
 	heads := c.headsOf(r)
 	p.i = headEvery * (sort.Search(len(heads), func(i int) bool { return !b.holds(heads[i], r, c.users[i*headEvery]) }) - 1)
 	users := c.users[p.i:min(p.i+headEvery, len(c.users))]
@@ -328,7 +335,7 @@ func (o *order) remove(own *radix.Owner, n uint32) bool {
 	if len(rest) == 0 {
 		b.chunks = slices.Delete(b.chunks, from, to)
 	} else {
-		b.chunks = slices.Replace(b.chunks, from, to, &chunk{users: rest})
+		b.chunks = slices.Replace(b.chunks, from, to, newChunk(rest))
 	}
 	if len(b.chunks) == 0 {
 		o.blocks = slices.Delete(o.blocks, p.block, p.block+1)
@@ -369,7 +376,7 @@ func (o *order) splice(own *radix.Owner, p place, run []uint32) {
 }
 
 // blocksOf puts chunks into as few blocks as hold them.
-func blocksOf(own *radix.Owner, chunks []*chunk) []*block {
+func blocksOf(own *radix.Owner, chunks []chunk) []*block {
 	blocks := make([]*block, 0, len(chunks)/maxBlock+1)
 	for _, part := range pieces(chunks, maxBlock) {
 		b := &block{own: own, chunks: part}
@@ -382,11 +389,11 @@ func blocksOf(own *radix.Owner, chunks []*chunk) []*block {
 }
 
 // chunksOf puts users into as few chunks as hold them.
-func chunksOf(users []uint32) []*chunk {
+func chunksOf(users []uint32) []chunk {
 	parts := pieces(users, maxChunk)
-	chunks := make([]*chunk, len(parts))
+	chunks := make([]chunk, len(parts))
 	for i, part := range parts {
-		chunks[i] = &chunk{users: part}
+		chunks[i] = newChunk(part)
 	}
 	return chunks
 }

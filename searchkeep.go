@@ -27,6 +27,7 @@ type keeper struct {
 	noted Revision // the revision that the index was last given to store
 	texts textKeeper
 
+	sweep   int // how often the note is to be written again, for Bleve to remove what it has merged
 	unsaved int // users put into it since it last wrote everything
 }
 
@@ -382,6 +383,7 @@ func (k *keeper) publish() error {
 	}
 	if !k.s.e.opts.ReadOnly && snapshot.Segments() > mergeAbove && snapshot.Spread() >= snapshot.Len()/mergeShare {
 		k.index.Merge()
+		k.sweep = 2 // Bleve removes files when it writes, and those that we have let go of by then
 	}
 	k.s.publish(&indexed{snapshot: snapshot, texts: k.texts.snapshot(), rev: k.rev, from: k.from, also: k.also}, k.texts.bytes)
 	return nil
@@ -411,7 +413,11 @@ func (k *keeper) tidy(ctx context.Context) error {
 	}
 	// The log is cut behind folds. What the index says of its revision on disk
 	// must not fall behind that only because no user was edited.
-	if Revision(k.s.e.store.Applied()) > k.noted {
+	sweep := k.sweep > 0 && !k.index.Merging()
+	if sweep {
+		k.sweep--
+	}
+	if sweep || Revision(k.s.e.store.Applied()) > k.noted {
 		if err := k.apply(ctx, nil, k.rev, complete); err != nil {
 			return err
 		}
