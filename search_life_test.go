@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -219,4 +222,46 @@ func (l *life) check(t *rapid.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSearchBesideWriters searches in views of many goroutines while others edit
+// users and the index runs after them.
+func TestSearchBesideWriters(t *testing.T) {
+	dir := t.TempDir()
+	o := roster.WithIndexAbove(roster.Options{FoldEvery: 100 * time.Millisecond}, 1)
+	e := peopled(t, dir, o, rand.New(rand.NewPCG(29, 30)), 150)
+	indexed(t, e)
+	if _, err := e.Update(context.Background(), func(tx *roster.Txn) error {
+		_, err := tx.CreateGroup(roster.Group{Directory: 1, Name: "g"})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var writers, readers sync.WaitGroup
+	var stop atomic.Bool
+	for w := range 2 {
+		l := life{e: e, r: rand.New(rand.NewPCG(31, uint64(w))), next: 10_000 * (w + 1)}
+		writers.Go(func() {
+			for !stop.Load() {
+				if _, err := e.Update(context.Background(), l.change); err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(time.Duration(l.r.IntN(3)) * time.Millisecond)
+			}
+		})
+	}
+	for w := range 3 {
+		r := rand.New(rand.NewPCG(32, uint64(w)))
+		readers.Go(func() {
+			for range pick(15, 300) {
+				if err := e.View(context.Background(), func(tx *roster.Txn) error { return agree(r, tx, 4) }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	stop.Store(true)
+	writers.Wait()
 }
