@@ -3,6 +3,7 @@ package roster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -264,4 +265,97 @@ func TestSearchBesideWriters(t *testing.T) {
 	readers.Wait()
 	stop.Store(true)
 	writers.Wait()
+}
+
+// TestSearchPagesUnderChange reads the pages of a search in a view each, while
+// users come, go and get other names. Those who stay are found once, in order.
+func TestSearchPagesUnderChange(t *testing.T) {
+	for _, q := range []roster.SearchQuery{{Text: "same"}, {Text: "same person"}, {Text: "ame"}, {Text: "c", Fields: roster.Username}, {Text: "samee", Fuzzy: true}} {
+		r := rand.New(rand.NewPCG(33, uint64(len(q.Text))))
+		e, err := roster.Open(t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		change := func(fn func(tx *roster.Txn) error) {
+			t.Helper()
+			if _, err := e.Update(context.Background(), fn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var stay []roster.UserID
+		var others []roster.UserID
+		made := 0
+		name := func() string {
+			made++
+			return fmt.Sprintf("c%04d.%d", r.IntN(10_000), made)
+		}
+		change(func(tx *roster.Txn) error {
+			for i, d := range []string{"same", "other"} { // who is called so goes first
+				id := roster.DirectoryID(i + 1)
+				if _, err := tx.PutDirectory(roster.Directory{ID: id, Name: d}); err != nil {
+					return err
+				}
+				if _, err := tx.CreateUser(roster.User{Directory: id, Username: "same", FullName: "Same Person c"}); err != nil {
+					return err
+				}
+			}
+			for i := range 400 {
+				u, err := tx.CreateUser(roster.User{Directory: 1, Username: name(), FullName: "Same Person"})
+				if err != nil {
+					return err
+				}
+				if i%2 == 0 {
+					stay = append(stay, u)
+				} else {
+					others = append(others, u)
+				}
+			}
+			return nil
+		})
+		indexed(t, e)
+		seen := map[roster.UserID]int{}
+		q.Limit = 7
+		for {
+			var res roster.SearchResult
+			view(t, e, func(tx *roster.Txn) (err error) {
+				res, err = tx.Search(q)
+				return err
+			})
+			for _, u := range res.Users {
+				seen[u]++
+			}
+			if q.After = res.Next; q.After == "" {
+				break
+			}
+			change(func(tx *roster.Txn) error {
+				for range 5 {
+					i := r.IntN(len(others))
+					u, err := tx.User(others[i])
+					if err != nil {
+						return err
+					}
+					if r.IntN(2) == 0 {
+						u.Username = name()
+						if _, err := tx.PutUser(u); err != nil {
+							return err
+						}
+						continue
+					}
+					if err := tx.DeleteUser(u.ID); err != nil {
+						return err
+					}
+					if others[i], err = tx.CreateUser(roster.User{Directory: 1, Username: name(), FullName: "Same Person"}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		for _, u := range stay {
+			if seen[u] != 1 {
+				t.Errorf("%+v: user %v is on %d pages", q, u, seen[u])
+			}
+		}
+	}
 }
