@@ -15,6 +15,13 @@ func WithIndexAbove(o Options, n int) Options {
 	return o
 }
 
+// WithIndexAlways returns o with a search index that is asked about any number of
+// users.
+func WithIndexAlways(o Options) Options {
+	o.indexAbove, o.indexAlways = 1, true
+	return o
+}
+
 // SearchedTo returns the revision that the search index is of, and whether there
 // is one.
 func SearchedTo(e *Engine) (Revision, bool) {

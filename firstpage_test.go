@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/roster"
@@ -118,6 +119,14 @@ func TestFirstPage(t *testing.T) {
 			}
 			if err != nil {
 				return err
+			}
+			if name := names[users[r.IntN(len(users))]]; name != "" {
+				prefix := name[:1+r.IntN(len(name))]
+				begins := slices.DeleteFunc(slices.Clone(want), func(u roster.UserID) bool { return !strings.HasPrefix(names[u], prefix) })
+				res, err := tx.Search(roster.SearchQuery{Text: prefix, Fields: roster.Username, Within: &set, Limit: 7})
+				if err != nil || res.Total != len(begins) || !slices.Equal(res.Users, begins[:min(7, len(begins))]) {
+					return fmt.Errorf("step %d: %q finds %v of %d in group %d, %w, want %v", step, prefix, res.Users, res.Total, i, err, begins)
+				}
 			}
 			most := []int{1, 100, 128, 129, 5000}[r.IntN(5)]
 			var got []roster.UserID

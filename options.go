@@ -71,6 +71,10 @@ type Options struct {
 	// keeps no more files than it must. 0 means 1000; tests want another one.
 	indexAbove int
 
+	// indexAlways has the index asked even about the few users whom a search
+	// would otherwise look at itself. Tests want that.
+	indexAlways bool
+
 	// fs replaces the operating system's files in tests of crashes.
 	fs store.FS
 }

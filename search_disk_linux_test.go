@@ -21,13 +21,13 @@ import (
 func TestSearchFolderReadOnly(t *testing.T) {
 	r := rand.New(rand.NewPCG(23, 24))
 	dir := t.TempDir()
-	e := peopled(t, dir, roster.WithIndexAbove(roster.Options{}, 1), r, 400)
+	e := peopled(t, dir, roster.WithIndexAlways(roster.Options{}), r, 400)
 	indexed(t, e)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 	writable := forbidWriting(t, filepath.Join(dir, "search"))
-	e, err := roster.Open(dir, roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}}, 1))
+	e, err := roster.Open(dir, roster.WithIndexAlways(roster.Options{SearchAttributes: []string{"title"}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func (j *fullDisk) search() error {
 		return err
 	}
 	r := rand.New(rand.NewPCG(uint64(j.Left), 26))
-	e, err := roster.Open(j.db(), roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}, FoldEvery: 200 * time.Millisecond}, 1))
+	e, err := roster.Open(j.db(), roster.WithIndexAlways(roster.Options{SearchAttributes: []string{"title"}, FoldEvery: 200 * time.Millisecond}))
 	if err != nil {
 		return err
 	}

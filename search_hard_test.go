@@ -19,7 +19,7 @@ import (
 // TestSearchTexts looks for single users by what people type for them.
 func TestSearchTexts(t *testing.T) {
 	ctx := context.Background()
-	e, err := roster.Open(t.TempDir(), roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}}, 1))
+	e, err := roster.Open(t.TempDir(), roster.WithIndexAlways(roster.Options{SearchAttributes: []string{"title"}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestSearchTexts(t *testing.T) {
 // TestSearchHostile asks what nobody should.
 func TestSearchHostile(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
-	e := peopled(t, t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1), r, 3000)
+	e := peopled(t, t.TempDir(), roster.WithIndexAlways(roster.Options{}), r, 3000)
 	indexed(t, e)
 	random := make([]byte, 1000)
 	for i := range random {
@@ -137,7 +137,7 @@ func TestSearchHostile(t *testing.T) {
 func TestSearchModes(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	dir := t.TempDir()
-	e := peopled(t, dir, roster.WithIndexAbove(roster.Options{NoSearchIndex: true}, 1), r, 600)
+	e := peopled(t, dir, roster.WithIndexAlways(roster.Options{NoSearchIndex: true}), r, 600)
 	searchWell(t, e, r, 60)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestSearchModes(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "search")); err == nil {
 		t.Error("there is an index")
 	}
-	o := roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}}, 1)
+	o := roster.WithIndexAlways(roster.Options{SearchAttributes: []string{"title"}})
 	open := func() *roster.Engine {
 		e, err := roster.Open(dir, o)
 		if err != nil {
@@ -243,7 +243,7 @@ func TestChildSearch(t *testing.T) {
 }
 
 func (j *searchJob) run() error {
-	o := roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}}, 1)
+	o := roster.WithIndexAlways(roster.Options{SearchAttributes: []string{"title"}})
 	e, err := roster.Open(j.Dir, o)
 	if err != nil {
 		return err
@@ -282,7 +282,7 @@ func (j *searchJob) run() error {
 func TestSearchDamage(t *testing.T) {
 	r := rand.New(rand.NewPCG(17, 18))
 	good := filepath.Join(t.TempDir(), "good")
-	e := peopled(t, good, roster.WithIndexAbove(roster.Options{}, 1), r, 400)
+	e := peopled(t, good, roster.WithIndexAlways(roster.Options{}), r, 400)
 	indexed(t, e)
 	for i := range 5 {
 		if _, err := e.Update(context.Background(), func(tx *roster.Txn) error {
@@ -354,7 +354,7 @@ func TestChildSearchWrite(t *testing.T) {
 		if err := json.Unmarshal(raw, &j); err != nil {
 			return err.Error()
 		}
-		e, err := roster.Open(j.Dir, roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}, FoldEvery: 50 * time.Millisecond}, 1))
+		e, err := roster.Open(j.Dir, roster.WithIndexAlways(roster.Options{SearchAttributes: []string{"title"}, FoldEvery: 50 * time.Millisecond}))
 		if err != nil {
 			return err.Error()
 		}
@@ -386,7 +386,7 @@ func TestChildSearchWrite(t *testing.T) {
 func TestSearchKill(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
 	dir := t.TempDir()
-	e := peopled(t, dir, roster.WithIndexAbove(roster.Options{}, 1), r, 300)
+	e := peopled(t, dir, roster.WithIndexAlways(roster.Options{}), r, 300)
 	if _, err := e.Update(context.Background(), func(tx *roster.Txn) error {
 		_, err := tx.CreateGroup(roster.Group{Directory: 1, Name: "g"})
 		return err
@@ -417,7 +417,7 @@ func TestSearchKill(t *testing.T) {
 func TestSearchFolderInUse(t *testing.T) {
 	r := rand.New(rand.NewPCG(19, 20))
 	dir := t.TempDir()
-	e := peopled(t, dir, roster.WithIndexAbove(roster.Options{}, 1), r, 500)
+	e := peopled(t, dir, roster.WithIndexAlways(roster.Options{}), r, 500)
 	indexed(t, e)
 	if err := os.RemoveAll(filepath.Join(dir, "search")); err != nil {
 		t.Fatal(err)
@@ -440,7 +440,7 @@ func TestSearchFolderInUse(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "search"), []byte("no folder"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := roster.Open(dir, roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}}, 1))
+	e, err := roster.Open(dir, roster.WithIndexAlways(roster.Options{SearchAttributes: []string{"title"}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -454,7 +454,7 @@ func TestSearchFolderInUse(t *testing.T) {
 // the index. The segments stay few, and what was merged leaves the disk.
 func TestSearchSegments(t *testing.T) {
 	r := rand.New(rand.NewPCG(27, 28))
-	e := peopled(t, t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1), r, 2000)
+	e := peopled(t, t.TempDir(), roster.WithIndexAlways(roster.Options{}), r, 2000)
 	indexed(t, e)
 	most, sum, edits := 0, 0, pick(150, 5000)
 	for i := range edits {

@@ -77,7 +77,13 @@ func TestSearchLife(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 		l := &life{dir: dir, r: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))}
-		l.o = roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}, FoldEvery: -1}, 1)
+		l.o = roster.Options{SearchAttributes: []string{"title"}, FoldEvery: -1}
+		if rapid.IntRange(0, 2).Draw(t, "index always") > 0 {
+			l.o = roster.WithIndexAlways(l.o)
+		} else {
+			l.o = roster.WithIndexAbove(l.o, 1)
+		}
+		l.o.SearchTextBytes = rapid.SampledFrom([]int64{0, -1, 2000}).Draw(t, "text bytes")
 		l.open(t)
 		defer func() { l.close(t) }()
 		t.Repeat(map[string]func(*rapid.T){
@@ -229,7 +235,7 @@ func (l *life) check(t *rapid.T) {
 // users and the index runs after them.
 func TestSearchBesideWriters(t *testing.T) {
 	dir := t.TempDir()
-	o := roster.WithIndexAbove(roster.Options{FoldEvery: 100 * time.Millisecond}, 1)
+	o := roster.WithIndexAlways(roster.Options{FoldEvery: 100 * time.Millisecond})
 	e := peopled(t, dir, o, rand.New(rand.NewPCG(29, 30)), 150)
 	indexed(t, e)
 	if _, err := e.Update(context.Background(), func(tx *roster.Txn) error {
@@ -272,7 +278,7 @@ func TestSearchBesideWriters(t *testing.T) {
 func TestSearchPagesUnderChange(t *testing.T) {
 	for _, q := range []roster.SearchQuery{{Text: "same"}, {Text: "same person"}, {Text: "ame"}, {Text: "c", Fields: roster.Username}, {Text: "samee", Fuzzy: true}} {
 		r := rand.New(rand.NewPCG(33, uint64(len(q.Text))))
-		e, err := roster.Open(t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1))
+		e, err := roster.Open(t.TempDir(), roster.WithIndexAlways(roster.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -272,7 +272,7 @@ func indexed(t rapid.TB, e *roster.Engine) {
 // hits, their order, all pages, totals.
 func TestSearchOracle(t *testing.T) {
 	users, queries := pick(3000, 100_000), pick(600, 10_000)
-	e := peopled(t, t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1), rand.New(rand.NewPCG(7, 8)), users)
+	e := peopled(t, t.TempDir(), roster.WithIndexAlways(roster.Options{}), rand.New(rand.NewPCG(7, 8)), users)
 	indexed(t, e)
 	var wg sync.WaitGroup
 	view(t, e, func(tx *roster.Txn) error {

@@ -233,7 +233,10 @@ func (s *search) looker(x *indexed) *looker {
 
 // below is the number of users up to which looking costs less than the index.
 func (l *looker) below() int {
-	if l.texts.whole {
+	switch {
+	case l.s.tx.e.opts.indexAlways:
+		return 0
+	case l.texts.whole:
 		return lookBelow
 	}
 	return readBelow
