@@ -207,5 +207,5 @@ func (tx *Txn) delegated(u UserID, of func(*state, uint32) numbers) (Set, error)
 	if !st.contains(uint32(u), setAll) {
 		return Set{}, fmt.Errorf("%v: %w", u, ErrNotFound)
 	}
-	return Set{of(st, uint32(u)), st}, nil
+	return Set{numbers: of(st, uint32(u)), st: st}, nil
 }

@@ -14,7 +14,7 @@ func (tx *Txn) Eval(x *Expr) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
-	return Set{n, st}, nil
+	return Set{numbers: n, st: st}, nil
 }
 
 func (tx *Txn) eval(st *state, x *exprNode) (numbers, error) {

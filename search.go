@@ -199,7 +199,7 @@ func (s *search) restrict(q *SearchQuery) error {
 	}
 	switch in := q.Within; {
 	case in == nil:
-	case in.st == s.st && in.n < everyone.n: // all of them exist
+	case in.st == s.st && !in.mixed && in.n < everyone.n: // all of them exist
 		s.members, s.all = in.numbers, false
 	default:
 		and(in.numbers, in.n == everyone.n && in.equal(everyone))

@@ -37,7 +37,7 @@ func (f *found) free() {
 // among returns what was found as numbers.
 func (s *search) among(n numbers) *found {
 	return &found{total: n.n, byName: func(from place) iter.Seq2[uint32, error] {
-		return good(Set{n, s.st}.byName(from))
+		return good(Set{numbers: n, st: s.st}.byName(from))
 	}}
 }
 
@@ -60,7 +60,7 @@ func (s *search) findPrefix() *found {
 	if s.all {
 		return &found{total: end - first, byName: func(p place) iter.Seq2[uint32, error] { return good(s.row(p, from, first, end)) }}
 	}
-	if users, ok := (Set{s.members, s.st}).sorted(); ok {
+	if users, ok := (Set{numbers: s.members, st: s.st}).sorted(); ok {
 		return s.amongSorted(users, from, to)
 	}
 	f, words, holds := &found{}, s.words(), s.members.contains
@@ -559,7 +559,7 @@ func (s *search) bitsByName(words []uint64, n int, from place) iter.Seq[uint32] 
 			list = append(list, uint32(i)<<6|uint32(bits.TrailingZeros64(w)))
 		}
 	}
-	return Set{listOf(list), s.st}.byLabel(from)
+	return Set{numbers: listOf(list), st: s.st}.byLabel(from)
 }
 
 // decideByName yields the users who may match and do, and counts those that it

@@ -15,7 +15,8 @@ import (
 // different revisions combine too, by who they held then. The zero Set is empty.
 type Set struct {
 	numbers
-	st *state
+	st    *state
+	mixed bool // it may hold users whom st has not: a set of another revision went into it
 }
 
 // Contains reports whether u is in the set.
@@ -28,20 +29,23 @@ func (s Set) Len() int { return s.n }
 func (s Set) Equal(t Set) bool { return s.equal(t.numbers) }
 
 // And returns the users that are in both sets.
-func (s Set) And(t Set) Set { return Set{s.and(t.numbers), s.of(t)} }
+func (s Set) And(t Set) Set { return Set{s.and(t.numbers), s.of(t), s.mixed} }
 
 // Or returns the users that are in either set.
-func (s Set) Or(t Set) Set { return Set{s.or(t.numbers), s.of(t)} }
+func (s Set) Or(t Set) Set {
+	mixed := s.mixed || t.mixed || s.st != nil && t.st != nil && s.st != t.st
+	return Set{s.or(t.numbers), s.of(t), mixed}
+}
 
 // AndNot returns the users that are in s but not in t.
-func (s Set) AndNot(t Set) Set { return Set{s.andNot(t.numbers), s.of(t)} }
+func (s Set) AndNot(t Set) Set { return Set{s.andNot(t.numbers), s.of(t), s.mixed} }
 
 // Not returns all users, as of the set's revision, that are not in it.
 func (s Set) Not() Set {
 	if s.st == nil {
 		return s
 	}
-	return Set{s.st.direct(setAll).andNot(s.numbers), s.st}
+	return Set{numbers: s.st.direct(setAll).andNot(s.numbers), st: s.st}
 }
 
 // of returns the state that a combination of s and t belongs to.

@@ -41,7 +41,7 @@ func TestByNameOfEveryDensity(t *testing.T) {
 			"list":   list,
 			"shards": {big: makeShards(new(radix.Owner), nil, list.list), large: true, n: n},
 		} {
-			s := Set{a, frozen}
+			s := Set{numbers: a, st: frozen}
 			var got []uint32
 			for u := range s.ByName("") {
 				got = append(got, uint32(u))

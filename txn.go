@@ -418,7 +418,7 @@ func (tx *Txn) members(g GroupID, of func(*state) numbers) (Set, error) {
 	if !st.isGroup(g) {
 		return Set{}, fmt.Errorf("%v: %w", g, ErrNotFound)
 	}
-	return Set{of(st), st}, nil
+	return Set{numbers: of(st), st: st}, nil
 }
 
 func (st *state) effective(c *effectiveCache, set uint32) numbers {
@@ -436,7 +436,7 @@ func (tx *Txn) own(set uint32) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
-	return Set{st.direct(set), st}, nil
+	return Set{numbers: st.direct(set), st: st}, nil
 }
 
 // DirectoryUsers returns the users of a directory, or ErrNotFound.
