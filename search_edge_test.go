@@ -1,7 +1,10 @@
 package roster_test
 
 import (
+	"bytes"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/roster"
@@ -52,4 +55,59 @@ func TestSearchWithinRevisions(t *testing.T) {
 			return err
 		})
 	}
+}
+
+// reopened closes an engine that peopled has made, and opens it again. It fails
+// if the index was not good enough to go on with.
+func reopened(t *testing.T, e *roster.Engine, dir string) *roster.Engine {
+	t.Helper()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	o := roster.Options{SearchAttributes: []string{"title"}, FoldEvery: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	e, err := roster.Open(dir, roster.WithIndexAbove(o, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	indexed(t, e)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := log.String(); strings.Contains(s, "search index") {
+		t.Error(s)
+	}
+	if e, err = roster.Open(dir, roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}}, 1)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// TestSearchNothing opens the index of a store in which there is nothing to find
+// of a user: search folding leaves nothing of an apostrophe.
+func TestSearchNothing(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 32))
+	dir := t.TempDir()
+	e := peopled(t, dir, roster.WithIndexAbove(roster.Options{}, 1), r, 100)
+	update := func(fn func(*roster.Txn) error) {
+		t.Helper()
+		if _, err := e.Update(ctx, fn); err != nil {
+			t.Fatal(err)
+		}
+		indexed(t, e)
+	}
+	var u roster.UserID
+	update(func(tx *roster.Txn) (err error) {
+		u, err = tx.CreateUser(roster.User{Directory: 1, Username: "'"})
+		return err
+	})
+	if err := e.Fold(ctx); err != nil {
+		t.Fatal(err)
+	}
+	e = reopened(t, e, dir)
+	indexed(t, e)
+	searchWell(t, e, r, 30)
+	update(func(tx *roster.Txn) error { return tx.DeleteUser(u) })
+	reopened(t, e, dir)
 }

@@ -260,14 +260,14 @@ func (k *keeper) apply(ctx context.Context, docs []textindex.Document, rev Revis
 	return nil
 }
 
-// documents returns what the index is to hold of users, ascending: nothing of
-// those who do not exist. It has their texts kept, too.
+// documents returns what the index is to hold of users, ascending; those who do
+// not exist are gone. It has their texts kept, too.
 func (k *keeper) documents(ctx context.Context, st *state, users []uint32) ([]textindex.Document, error) {
 	docs := make([]textindex.Document, len(users))
 	kept := make([]userText, len(users))
 	err := k.read(ctx, st, users, func(i int, user *match.User) {
 		docs[i].Number, kept[i].user = users[i], users[i]
-		if user != nil {
+		if docs[i].Gone = user == nil; !docs[i].Gone {
 			docs[i].Grams, docs[i].Words = distinct(user.Grams), distinct(user.Words)
 			kept[i] = textOf(users[i], user)
 		}

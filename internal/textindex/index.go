@@ -59,10 +59,11 @@ var (
 	ErrStuck   = errors.New("textindex: Bleve does not answer")
 )
 
-// Document is what the index holds under a number. A document without terms is
-// taken out of the index.
+// Document is what the index holds under a number. It may have no terms: it is
+// in the index all the same, until one that is Gone takes it out.
 type Document struct {
 	Number uint32
+	Gone   bool
 	Grams  []string // without repeats
 	Words  []string // likewise
 }
@@ -185,7 +186,7 @@ func (x *Index) Apply(docs []Document, note []byte) error {
 	b := index.NewBatch()
 	for i := range docs {
 		d := newDocument(&docs[i])
-		if len(docs[i].Grams) == 0 {
+		if docs[i].Gone {
 			b.Delete(d.ID())
 		} else {
 			b.Update(d)

@@ -38,10 +38,12 @@ func (m model) step(r *rand.Rand, size int) (docs []Document) {
 		touched[n] = true
 		if r.IntN(4) == 0 {
 			delete(m, n)
-			docs = append(docs, Document{Number: n})
+			docs = append(docs, Document{Number: n, Gone: true})
 			continue
 		}
-		m[n] = randomDocument(r, n)
+		if m[n] = randomDocument(r, n); r.IntN(20) == 0 {
+			m[n] = Document{Number: n}
+		}
 		docs = append(docs, m[n])
 	}
 	return docs
