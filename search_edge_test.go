@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/roster"
 )
@@ -109,5 +110,31 @@ func TestSearchNothing(t *testing.T) {
 	indexed(t, e)
 	searchWell(t, e, r, 30)
 	update(func(tx *roster.Txn) error { return tx.DeleteUser(u) })
+	reopened(t, e, dir)
+}
+
+// TestSearchBehindLog has a writer who edits no users and never rests, while
+// the log is folded and cut. The index must not be left behind by the log.
+func TestSearchBehindLog(t *testing.T) {
+	dir := t.TempDir()
+	e := peopled(t, dir, roster.WithIndexAbove(roster.Options{FoldEvery: -1, MaxSegmentBytes: 1 << 16}, 1), rand.New(rand.NewPCG(33, 34)), 300)
+	indexed(t, e)
+	was := e.Revision()
+	for i, end := 0, time.Now().Add(4*time.Second); time.Now().Before(end); i++ {
+		_, err := e.Update(ctx, func(tx *roster.Txn) error {
+			_, err := tx.PutData("test", "key", bytes.Repeat([]byte{byte(i)}, 20_000))
+			return err
+		})
+		if err == nil && i%100 == 99 {
+			err = e.Fold(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	if st := e.Stats(); st.Oldest <= was+1 {
+		t.Skipf("the log was not cut: %+v", st)
+	}
 	reopened(t, e, dir)
 }

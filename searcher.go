@@ -173,9 +173,11 @@ func (s *searcher) serve(ctx context.Context) error {
 		return err
 	}
 	defer k.close()
+	look := time.NewTicker(lookAround)
+	defer look.Stop()
 	for err == nil {
 		if err = k.advance(ctx); err == nil {
-			err = s.wait(ctx, k)
+			err = s.wait(ctx, k, look.C)
 		}
 	}
 	return err
@@ -203,25 +205,31 @@ func (s *searcher) forget() {
 	s.at.Store(last)
 }
 
-// wait returns when there are edits to put into the index.
-func (s *searcher) wait(ctx context.Context, k *keeper) error {
-	tick := time.NewTicker(lookAround)
-	defer tick.Stop()
+// wait returns when there is something to put into the index, or a new revision.
+// It looks around when it is time to, also beside writers who never rest.
+func (s *searcher) wait(ctx context.Context, k *keeper, look <-chan time.Time) error {
 	for {
 		told := s.e.advanced.next()
-		if k.busy() {
-			return ctx.Err()
-		}
-		if s.e.Revision() > k.rev && !s.e.opts.ReadOnly {
-			return s.sleep(ctx, gatherEdits)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-told:
-			continue
-		case <-s.doubt:
-		case <-tick.C:
+		busy := k.busy()
+		if !busy && (s.e.Revision() <= k.rev || s.e.opts.ReadOnly) {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-told:
+				continue
+			case <-s.doubt:
+			case <-look:
+			}
+		} else {
+			select {
+			case <-s.doubt:
+			case <-look:
+			default:
+				if busy {
+					return ctx.Err()
+				}
+				return s.sleep(ctx, gatherEdits)
+			}
 		}
 		if err := k.tidy(ctx); err != nil {
 			return err

@@ -372,7 +372,16 @@ func (k *keeper) catchUp(ctx context.Context, st *state) error {
 		}
 	}
 	k.rev, k.from, k.also = st.rev, last, nil
-	return nil
+	return k.note(ctx, false)
+}
+
+// note stores anew of which revision the index is. That must not fall behind
+// only because no user was edited: the log is cut behind folds.
+func (k *keeper) note(ctx context.Context, always bool) error {
+	if !always && Revision(k.s.e.store.Applied()) <= k.noted {
+		return nil
+	}
+	return k.apply(ctx, nil, k.rev, complete)
 }
 
 // publish has searches use the index as it is now.
@@ -406,21 +415,17 @@ func (k *keeper) busy() bool {
 	return k.texts.begun && !k.texts.full && !k.texts.whole
 }
 
-// tidy is called from time to time when there is nothing to do.
+// tidy is called from time to time.
 func (k *keeper) tidy(ctx context.Context) error {
 	if err := k.index.Failed(); err != nil || k.s.e.opts.ReadOnly {
 		return err
 	}
-	// The log is cut behind folds. What the index says of its revision on disk
-	// must not fall behind that only because no user was edited.
 	sweep := k.sweep > 0 && !k.index.Merging()
 	if sweep {
 		k.sweep--
 	}
-	if sweep || Revision(k.s.e.store.Applied()) > k.noted {
-		if err := k.apply(ctx, nil, k.rev, complete); err != nil {
-			return err
-		}
+	if err := k.note(ctx, sweep); err != nil {
+		return err
 	}
 	return k.publish() // Bleve may have merged segments, and keeps the old ones for us
 }
