@@ -2,6 +2,7 @@ package roster_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -137,4 +138,64 @@ func TestSearchBehindLog(t *testing.T) {
 		t.Skipf("the log was not cut: %+v", st)
 	}
 	reopened(t, e, dir)
+}
+
+// TestSearchTextBytes lets the texts of users grow beyond what may be kept of
+// them.
+func TestSearchTextBytes(t *testing.T) {
+	const users, limit = 2000, 400_000
+	e, err := roster.Open(t.TempDir(), roster.WithIndexAbove(roster.Options{SearchTextBytes: limit}, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	put := func(size int) {
+		_, err := e.Update(ctx, func(tx *roster.Txn) error {
+			for i := range roster.UserID(users) {
+				u := roster.User{ID: i, Directory: 1, Username: fmt.Sprint("user", i), FullName: strings.Repeat("x", size), Description: fmt.Sprint("number ", size)}
+				if _, err := tx.PutUser(u); err != nil {
+					if _, err = tx.CreateUser(u); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		indexed(t, e)
+		view(t, e, func(tx *roster.Txn) error {
+			for _, text := range []string{"umbe", fmt.Sprint("umber ", size), "user1999", "xxxxxxx"} {
+				q := roster.SearchQuery{Text: text, Fields: roster.FullName | roster.Description, Limit: -1}
+				res, err := tx.Search(q)
+				want := users
+				if text == "user1999" {
+					want = 0
+				}
+				if err != nil || res.Total != want {
+					t.Errorf("size %d: %q finds %d, %v", size, text, res.Total, err)
+				}
+			}
+			return nil
+		})
+	}
+	if _, err := e.Update(ctx, func(tx *roster.Txn) error {
+		_, err := tx.PutDirectory(roster.Directory{ID: 1, Name: "one"})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	put(10)
+	for end := time.Now().Add(10 * time.Second); e.Stats().SearchMemory == 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, size := range []int{900, 10, 300, 900} {
+		put(size)
+		m := e.Stats().SearchMemory
+		t.Logf("with names of %d bytes %d bytes are kept", size, m)
+		if m > limit+1<<16 {
+			t.Errorf("%d bytes of texts, %d are allowed", m, limit)
+		}
+	}
 }

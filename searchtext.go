@@ -79,7 +79,8 @@ func textOf(u uint32, user *match.User) userText {
 	return userText{u, string(b)}
 }
 
-// put keeps what there is of users, ascending, as far as there is room.
+// put keeps what there is of users, ascending, as far as there is room. Without
+// room nothing grows: of whom more is to be kept than before, nothing is.
 func (k *textKeeper) put(users []userText) {
 	for len(users) > 0 {
 		page, n := users[0].user/textPage, 1
@@ -98,7 +99,7 @@ func (k *textKeeper) putPage(page uint32, users []userText) {
 		return
 	}
 	var b []byte
-	rest := old
+	rest, room := old, k.bytes < k.limit
 	for i := range uint32(textPage) {
 		text := ""
 		if rest != "" {
@@ -106,8 +107,12 @@ func (k *textKeeper) putPage(page uint32, users []userText) {
 			text, rest = rest[n:n+int(size)], rest[n+int(size):]
 		}
 		if len(users) > 0 && users[0].user%textPage == i {
-			if text = users[0].text; len(text) > maxKeptText {
+			was := len(text)
+			switch text = users[0].text; {
+			case len(text) > maxKeptText:
 				text = ""
+			case len(text) > was && !room:
+				text, k.full = "", true
 			}
 			users = users[1:]
 		}
