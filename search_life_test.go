@@ -3,6 +3,7 @@ package roster_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -70,6 +71,10 @@ type life struct {
 // right after it, and in views that were open before; while the index runs after
 // it all, is thrown away, and is opened again.
 func TestSearchLife(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue { // each life takes half a second
+		defer f.Value.Set(f.DefValue)
+		f.Value.Set(pick("40", "400"))
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "roster-search-")
 		if err != nil {
