@@ -1,92 +1,23 @@
 package exchange
 
 import (
-	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/rosterdb/roster/internal/dn"
 	"github.com/rosterdb/roster/internal/text"
 )
 
-func TestNormalDN(t *testing.T) {
-	for _, same := range [][]string{
-		{"uid=alice,ou=people,dc=example", "UID=Alice , OU = People ; dc=EXAMPLE", " uid=alice,ou=people,dc=example ", "uid=\\61lice,ou=people,dc=example"},
-		{`cn=Bob\, Jr.,dc=x`, `cn="bob, jr.",dc=x`, `cn=bob\2C jr.,dc=x`},
-		{"cn=a+uid=b,dc=x", "UID=B+CN=A,dc=x"},
-		{"2.5.4.3=a", "OID.2.5.4.3=a"},
-		{"cn=a  b", "cn=a b"},
-		{"cn=Stra\\C3\\9Fe", "cn=STRASSE", "cn=straße"},
-		{"cn=", "cn= "},
-		{`cn=a\ `, `cn=a\20`},
-		{"cn=a=b", "cn=a\\=b"},
-	} {
-		want, ok := normalDN(same[0])
-		if !ok {
-			t.Errorf("%s is refused", same[0])
-		}
-		for _, dn := range same {
-			if got, ok := normalDN(dn); !ok || got != want {
-				t.Errorf("%s is %q, %v; want %q as %s", dn, got, ok, want, same[0])
-			}
-		}
-	}
-	seen := map[string]string{}
-	for _, dn := range []string{
-		"cn=a,dc=x", "cn=a+dc=x", `cn=a\,dc=x`, "cn=müller", "cn=muller", `cn=a\ `, "cn=a", `cn=a\00dc=x`, `cn=a\01dc=x`, `cn=a\02\30dc=x`, "cn=a,cn=b", "cn=b,cn=a",
-	} {
-		normal, ok := normalDN(dn)
-		if !ok {
-			t.Errorf("%s is refused", dn)
-		}
-		if other, ok := seen[normal]; ok {
-			t.Errorf("%s and %s are the same", dn, other)
-		}
-		seen[normal] = dn
-	}
-	for _, bad := range []string{"", "a", "=a", "cn=a,", "cn=a,b", `cn=a\`, `cn=a\x`, `cn="a`, `cn="a"b`, `cn=a"b`, "c n=a", "cn=a++cn=b"} {
-		if normal, ok := normalDN(bad); ok {
-			t.Errorf("%q is taken for a DN, %q", bad, normal)
-		}
-	}
-}
-
-// TestEscapeRDN: a name in a DN is that name again, and no other.
-func TestEscapeRDN(t *testing.T) {
+// TestEscapeDN: a name in a DN is that name again, and no other.
+func TestEscapeDN(t *testing.T) {
 	name := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{" a", "a ", "a  b", "#a", `a\,b`, "a\x00", `"`, ";+<>="}))
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := name.Draw(t, "a"), name.Draw(t, "b")
-		x, ok := normalDN("uid=" + escapeRDN(a) + ",o=x")
-		y, ok2 := normalDN("uid=" + escapeRDN(b) + ",o=x")
+		x, ok := dn.Normal("uid=" + dn.Escape(a) + ",o=x")
+		y, ok2 := dn.Normal("uid=" + dn.Escape(b) + ",o=x")
 		if !ok || !ok2 || (x == y) != (text.Fold(a) == text.Fold(b)) {
 			t.Fatalf("%q and %q as DNs are %q, %v and %q, %v", a, b, x, ok, y, ok2)
 		}
 	})
-}
-
-func TestWithoutBits(t *testing.T) {
-	for in, want := range map[string]string{
-		"cn=a#'0101'B": "cn=a", "cn=a#''B": "cn=a", "cn=a#'2'B": "cn=a#'2'B", "cn=a": "cn=a", "#'B": "#'B", "cn=a#'0'": "cn=a#'0'",
-	} {
-		if got := withoutBits(in); got != want {
-			t.Errorf("withoutBits(%q) is %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestIgnored(t *testing.T) {
-	if !slices.IsSorted(ignoredNames) {
-		t.Error("ignoredNames is not sorted: it is searched as if it were")
-	}
-	for _, name := range []string{"userPassword", "unicodePwd", "sambaNTPassword", "krbPrincipalKey", "ms-Mcs-AdmPwd", "msLAPS-Password", "pwdHistory", "supplementalCredentials", "userCertificate;binary", "jpegPhoto", "memberOf", "entryUUID", "uSNChanged"} {
-		if !ignored(strings.ToLower(name)) {
-			t.Errorf("%s is kept", name)
-		}
-	}
-	for _, name := range []string{"title", "telephoneNumber", "sn", "description", "shippingAddress", "employeeNumber", "uidNumber", "title;lang-en"} {
-		if ignored(strings.ToLower(name)) {
-			t.Errorf("%s is not kept", name)
-		}
-	}
 }

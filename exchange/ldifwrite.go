@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/dn"
 )
 
 // ldifColumn is where lines are folded (RFC 2849 leaves it open; 76 is custom).
@@ -37,7 +38,7 @@ func (x *exporter) ldif() error {
 		dns: map[key]target{}, recent: map[roster.UserID]string{}, directory: map[roster.DirectoryID]string{},
 	}
 	for _, d := range x.tx.Directories() {
-		w.directory[d.ID] = "o=" + escapeRDN(d.Name)
+		w.directory[d.ID] = "o=" + dn.Escape(d.Name)
 	}
 	var err error
 	if w.home, err = x.userDirectories(); err != nil {
@@ -101,8 +102,8 @@ func (w *ldifWriter) claim() error {
 
 // own makes a DN somebody's unless it is another's already, and reports whether
 // it is theirs. What is not a DN is nobody's.
-func (w *ldifWriter) own(dn string, who target) bool {
-	normal, ok := normalDN(dn)
+func (w *ldifWriter) own(name string, who target) bool {
+	normal, ok := dn.Normal(name)
 	if !ok {
 		return false
 	}
@@ -123,7 +124,7 @@ func (w *ldifWriter) ownDN(u *roster.User) string {
 
 // madeDN is the DN of a user that brought none.
 func (w *ldifWriter) madeDN(name string, d roster.DirectoryID) string {
-	return "uid=" + escapeRDN(name) + ",ou=people," + w.directory[d]
+	return "uid=" + dn.Escape(name) + ",ou=people," + w.directory[d]
 }
 
 // memberDN is the DN of a user, of whom only the handle is known. Reading a
@@ -151,7 +152,7 @@ func (w *ldifWriter) memberDN(id roster.UserID) (string, error) {
 }
 
 func (w *ldifWriter) groupDN(name string, d roster.DirectoryID) string {
-	return "cn=" + escapeRDN(name) + ",ou=groups," + w.directory[d]
+	return "cn=" + dn.Escape(name) + ",ou=groups," + w.directory[d]
 }
 
 func (w *ldifWriter) user(u roster.User) error {
@@ -235,7 +236,7 @@ var ownAttributes = []string{"dn", "changetype", "control", "objectclass", "sama
 // line: a type, and options behind semicolons.
 func attributeDescription(name string) bool {
 	for part := range strings.SplitSeq(name, ";") {
-		if !attributeType(part) || strings.Contains(part, ".") {
+		if !dn.IsType(part) || strings.Contains(part, ".") {
 			return false
 		}
 	}

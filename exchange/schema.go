@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/rosterdb/roster/internal/dn"
 )
 
 // ldifEntry gathers an entry from its pieces and turns it into a record.
@@ -64,19 +66,19 @@ func (e *ldifEntry) take(parsed *ldap.Entry, p *piece) error {
 	return nil
 }
 
-func (e *ldifEntry) begin(dn string, line int64) error {
-	e.open, e.line, e.dn, e.held = true, line, dn, 0
+func (e *ldifEntry) begin(name string, line int64) error {
+	e.open, e.line, e.dn, e.held = true, line, name, 0
 	clear(e.attrs)
-	if !utf8.ValidString(dn) {
+	if !utf8.ValidString(name) {
 		return problemf(ErrMalformed, "the DN is not valid UTF-8")
 	}
-	if dn == "" {
+	if name == "" {
 		e.key = "" // the root of a server: no user, no group
 		return nil
 	}
-	normal, ok := normalDN(dn)
+	normal, ok := dn.Normal(name)
 	if !ok {
-		return problemf(ErrMalformed, "%s is not a distinguished name", quoteStart([]byte(dn)))
+		return problemf(ErrMalformed, "%s is not a distinguished name", quoteStart([]byte(name)))
 	}
 	e.key = dnKey(normal)
 	e.symbol = e.plan.symbols.lookup(e.key)
@@ -120,9 +122,9 @@ func (e *ldifEntry) members(name string, a *ldap.EntryAttribute, p *piece) error
 			member = e.plan.symbols.refer(nameKey(kindUser, 0, v), ref)
 		default:
 			if name == "uniquemember" {
-				v = withoutBits(v)
+				v = dn.WithoutBits(v)
 			}
-			normal, ok := normalDN(v)
+			normal, ok := dn.Normal(v)
 			if !ok {
 				normal = "\x03" + v // equals no DN: it stays unresolved
 			}

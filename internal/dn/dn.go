@@ -1,4 +1,6 @@
-package exchange
+// Package dn compares distinguished names, and writes values so that they may
+// stand in one.
+package dn
 
 import (
 	"encoding/hex"
@@ -8,14 +10,14 @@ import (
 	"github.com/rosterdb/roster/internal/text"
 )
 
-// normalDN returns the form in which two spellings of one distinguished name
+// Normal returns the form in which two spellings of one distinguished name
 // are equal: attribute types in lower case, values folded as names are, runs of
 // unescaped spaces as one, escapes decoded, the parts of a multi-valued RDN sorted. It
 // reads RFC 4514 and the older spellings that exports still carry (spaces
 // around separators, `;` between RDNs, quoted values). False: not a DN.
 //
 // The form is for comparing and hashing only.
-func normalDN(dn string) (string, bool) {
+func Normal(dn string) (string, bool) {
 	p := dnParser{in: dn}
 	var out, rdn []string
 	for {
@@ -72,7 +74,7 @@ func (p *dnParser) part() (string, bool) {
 		return "", false
 	}
 	name := strings.TrimRight(p.in[p.pos:p.pos+end], " ")
-	if !attributeType(name) {
+	if !IsType(name) {
 		return "", false
 	}
 	p.pos += end + 1
@@ -159,8 +161,8 @@ func (p *dnParser) escape(out *strings.Builder) bool {
 	return true
 }
 
-// attributeType reports whether s is an attribute's name or OID.
-func attributeType(s string) bool {
+// IsType reports whether s is an attribute's name or OID.
+func IsType(s string) bool {
 	for i := range len(s) {
 		c := s[i] | 0x20
 		letter := 'a' <= c && c <= 'z'
@@ -172,9 +174,9 @@ func attributeType(s string) bool {
 	return s != ""
 }
 
-// withoutBits cuts the `#'0101'B` that a uniqueMember value may end in
+// WithoutBits cuts the `#'0101'B` that a uniqueMember value may end in
 // (RFC 4517, Name and Optional UID).
-func withoutBits(value string) string {
+func WithoutBits(value string) string {
 	at := strings.LastIndex(value, "#'")
 	if at < 0 || !strings.HasSuffix(value, "'B") || at+2 > len(value)-2 {
 		return value
@@ -185,8 +187,8 @@ func withoutBits(value string) string {
 	return value[:at]
 }
 
-// escapeRDN writes a value so that it may stand in a DN (RFC 4514).
-func escapeRDN(s string) string {
+// Escape writes a value so that it may stand in a DN (RFC 4514).
+func Escape(s string) string {
 	var out strings.Builder
 	for i := range len(s) {
 		c := s[i]
