@@ -49,7 +49,7 @@ var allowed = map[string]string{
 }
 
 func TestLinkedModules(t *testing.T) {
-	for _, pkg := range []string{".", "./store"} {
+	for _, pkg := range []string{".", "./store", "./directory"} {
 		out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", pkg).Output()
 		if err != nil {
 			t.Fatalf("go list %s: %v", pkg, err)
@@ -77,6 +77,7 @@ func TestImportsPointDown(t *testing.T) {
 		"./internal/match":     {module + "/internal/text"},
 		"./internal/textindex": nil,
 		"./internal/dn":        {module + "/internal/text"},
+		"./directory":          {module, module + "/internal/text"},
 		".":                    {module + "/store", module + "/internal/radix", module + "/internal/idlist", module + "/internal/text", module + "/internal/linhash", module + "/internal/match", module + "/internal/textindex"},
 	} {
 		out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, pkg).Output()

@@ -1,0 +1,74 @@
+package directory
+
+import "github.com/rosterdb/roster"
+
+// What may go from any link, however small.
+const (
+	freeUsers       = 2
+	freeMemberships = 5
+)
+
+// guard returns a *GuardError if the plan removes more than it may.
+func (p *plan) guard(tx *roster.Txn) error {
+	if p.all && p.users.len() == 0 && len(p.managed) > 0 {
+		return &GuardError{"users", len(p.managed), len(p.managed), p.o.MaxRemoved}
+	}
+	if p.off <= freeUsers && len(p.leave) <= freeMemberships || p.o.MaxRemoved == 1 {
+		return nil
+	}
+	if !p.all {
+		if err := p.count(tx); err != nil {
+			return err
+		}
+	}
+	for _, x := range []GuardError{
+		{"users", p.off, p.activeUsers, p.o.MaxRemoved},
+		{"memberships", len(p.leave), p.memberships, p.o.MaxRemoved},
+	} {
+		free := freeUsers
+		if x.What == "memberships" {
+			free = freeMemberships
+		}
+		if x.Removed > free && float64(x.Removed) > x.Share*float64(x.Of) {
+			return &x
+		}
+	}
+	return nil
+}
+
+// count counts what the link owns, of which a part has seen only a part. Users
+// and groups of the directory that were made by hand count too: to tell them
+// apart would mean to read each.
+func (p *plan) count(tx *roster.Txn) error {
+	if p.newDir {
+		return nil
+	}
+	users, err := tx.DirectoryUsers(p.dir.ID)
+	if err != nil {
+		return err
+	}
+	active, err := tx.Active()
+	if err != nil {
+		return err
+	}
+	p.activeUsers, p.memberships = users.And(active).Len(), 0
+	for g := range tx.GroupsByName() {
+		rec, err := tx.Group(g)
+		if err != nil {
+			return err
+		}
+		if rec.Directory != p.dir.ID || !rec.Enterprise {
+			continue
+		}
+		members, err := tx.DirectMembers(g)
+		if err != nil {
+			return err
+		}
+		subs, err := tx.Subgroups(g)
+		if err != nil {
+			return err
+		}
+		p.memberships += members.Len() + len(subs)
+	}
+	return nil
+}

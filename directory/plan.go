@@ -1,0 +1,375 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/text"
+)
+
+// absent is the handle of an entry that the engine does not have.
+const absent = math.MaxUint32
+
+// userPut is a user whose record is to be made or changed.
+type userPut struct {
+	index int // in gathered.users
+	id    roster.UserID
+	was   string // its name so far, "" for a new one
+	name  string // from now on
+	what  What
+}
+
+// userGone is a user that the source has no more.
+type userGone struct {
+	id     roster.UserID
+	name   string
+	active bool
+	write  bool // it was not known to be gone
+}
+
+type groupPut struct {
+	index int
+	id    roster.GroupID
+	was   string
+	name  string
+	what  What
+}
+
+type groupGone struct {
+	id   roster.GroupID
+	name string
+}
+
+// aside is a record that gives its name up and gets another.
+type aside struct {
+	id       uint32
+	was, now string
+}
+
+// leaving is a membership that ends: of a user, or of a group where sub is set.
+type leaving struct {
+	group roster.GroupID
+	user  roster.UserID
+	sub   roster.GroupID
+	isSub bool
+}
+
+// plan is the difference between what was gathered and an engine as of one
+// revision. Making it changes nothing.
+type plan struct {
+	*gathered
+	o      *Options
+	rev    roster.Revision
+	dir    roster.Directory
+	newDir bool
+
+	ids       []roster.UserID  // by index in users
+	groupIDs  []roster.GroupID // by index in groups
+	putUsers  []userPut
+	gone      []userGone
+	putGroups []groupPut
+	goneGroup []groupGone
+	aside     []aside // users that are gone and whose names others have
+	asideG    []aside // likewise groups
+	join      []edge  // indexes, a group as a member its complement
+	leave     []leaving
+	problems  []error // beside those of gathered
+
+	lostUsers  map[uint32]bool // those that are gone, since when ever
+	lostGroups map[uint32]bool
+
+	managed      map[roster.UserID]bool // users of the link, whether they may lose memberships
+	managedGroup map[roster.GroupID]bool
+	managedAll   bool // the two are complete
+
+	activeUsers int // of those the link owns, when all were looked at
+	memberships int // likewise
+	off         int // users who are made inactive, by being gone or by the source
+}
+
+// newPlan works out what is different. find looks a key up in the engine; it is
+// used for a part.
+func newPlan(tx *roster.Txn, g *gathered, o *Options, find func(*roster.Txn, roster.DirectoryID, string) (roster.UserID, bool)) (*plan, error) {
+	p := &plan{
+		gathered: g, o: o, rev: tx.Revision(), managedAll: g.all,
+		lostUsers: map[uint32]bool{}, lostGroups: map[uint32]bool{},
+		managed: map[roster.UserID]bool{}, managedGroup: map[roster.GroupID]bool{},
+		ids: make([]roster.UserID, g.users.len()), groupIDs: make([]roster.GroupID, len(g.groups)),
+	}
+	for i := range p.ids {
+		p.ids[i] = absent
+	}
+	for i := range p.groupIDs {
+		p.groupIDs[i] = absent
+	}
+	p.findDirectory(tx)
+	for _, step := range []func() error{
+		func() error { return p.matchUsers(tx, find) },
+		func() error { return p.matchGroups(tx) },
+		func() error { p.settleNames(tx); return nil },
+		func() error { return p.down(tx) },
+		func() error { return p.up(tx) },
+		func() error { return p.forsake(tx) },
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// findDirectory finds the directory by its name, or the lowest number for it.
+func (p *plan) findDirectory(tx *roster.Txn) {
+	d, err := tx.DirectoryByName(p.o.Directory)
+	if err == nil {
+		p.dir = d
+		return
+	}
+	id := roster.DirectoryID(1)
+	for {
+		if _, err := tx.Directory(id); err != nil {
+			break
+		}
+		id++
+	}
+	p.newDir = true
+	p.dir = roster.Directory{ID: id, Name: p.o.Directory, Domain: p.o.Domain, Type: p.o.Type}
+}
+
+// empty reports whether there is nothing to write.
+func (p *plan) empty() bool {
+	return len(p.putUsers)+len(p.putGroups)+len(p.join)+len(p.leave)+len(p.aside)+len(p.asideG) == 0 &&
+		(len(p.goneGroup) == 0 || p.o.VanishedGroups != Delete) &&
+		!slices.ContainsFunc(p.gone, func(g userGone) bool { return g.write })
+}
+
+// linkOf returns the key that a record is linked by, "" if it is not.
+func linkOf(u *roster.User) string {
+	if v := u.Attributes[KeyAttribute]; len(v) == 1 {
+		return v[0]
+	}
+	return ""
+}
+
+// matchUsers finds out which users of the engine are which of the source: by key,
+// then by name.
+func (p *plan) matchUsers(tx *roster.Txn, find func(*roster.Txn, roster.DirectoryID, string) (roster.UserID, bool)) error {
+	if p.newDir {
+		return nil
+	}
+	candidates, err := p.candidates(tx, find)
+	if err != nil {
+		return err
+	}
+	var rest []roster.UserID
+	for u := range candidates {
+		rec, err := tx.User(u)
+		if err != nil {
+			return err
+		}
+		if rec.Directory != p.dir.ID {
+			continue
+		}
+		key := linkOf(&rec)
+		if key != "" && p.all {
+			p.managed[u] = true
+			if rec.Active {
+				p.activeUsers++
+			}
+		}
+		i, ok := p.byKey[hash(key)]
+		if key == "" || !ok || p.ids[i] != absent {
+			rest = append(rest, u)
+			continue
+		}
+		p.matched(i, &rec)
+	}
+	for _, u := range rest {
+		if err := p.matchName(tx, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// candidates yields the users of the engine that may be users of the source.
+func (p *plan) candidates(tx *roster.Txn, find func(*roster.Txn, roster.DirectoryID, string) (roster.UserID, bool)) (func(func(roster.UserID) bool), error) {
+	if p.all {
+		set, err := tx.DirectoryUsers(p.dir.ID)
+		return set.All(), err
+	}
+	ids := map[roster.UserID]bool{}
+	for _, u := range p.asked {
+		if tx.Username(u) != "" {
+			ids[u] = true
+		}
+	}
+	for i := range p.users.len() {
+		u := p.users.get(i)
+		if id, ok := find(tx, p.dir.ID, keyOf(u.Key, u.Name)); ok {
+			ids[id] = true
+		}
+		if id, ok := tx.UserByName(p.dir.ID, u.Name); ok {
+			ids[id] = true
+		}
+	}
+	sorted := make([]roster.UserID, 0, len(ids))
+	for id := range ids {
+		sorted = append(sorted, id)
+	}
+	slices.Sort(sorted)
+	return slices.Values(sorted), nil
+}
+
+// matchName decides about a user that no entry has the key of.
+func (p *plan) matchName(tx *roster.Txn, u roster.UserID) error {
+	rec, err := tx.User(u)
+	if err != nil {
+		return err
+	}
+	key := linkOf(&rec)
+	known := key == "" || p.all || p.queried[key] // what became of it
+	i, ok := p.byName[hash(text.Fold(rec.Username))]
+	switch {
+	case ok && p.ids[i] == absent && known && (key == "" || strings.HasPrefix(key, byName) || p.o.Reused == SameUser):
+		p.matched(i, &rec)
+	case key != "" && known:
+		if _, dup := p.byKey[hash(key)]; dup {
+			p.problems = append(p.problems, &EntryError{rec.Username, errors.New("another user of the engine has the same key")})
+			return nil
+		}
+		p.lost(&rec)
+	}
+	return nil
+}
+
+// lost notes a user that is gone. One that was activated again by hand after that
+// was noted stays so.
+func (p *plan) lost(rec *roster.User) {
+	p.managed[rec.ID] = true
+	p.lostUsers[uint32(rec.ID)] = true
+	write := p.o.Vanished == Delete || len(rec.Attributes[GoneAttribute]) == 0
+	if write || !p.all {
+		p.gone = append(p.gone, userGone{rec.ID, rec.Username, rec.Active, write})
+	}
+	if write && (rec.Active || p.o.Vanished == Delete) {
+		p.off++
+	}
+}
+
+// matched says that a record is that of user i.
+func (p *plan) matched(i int, rec *roster.User) {
+	p.ids[i] = rec.ID
+	if p.unusable[i] {
+		p.managed[rec.ID] = false // it keeps what it has
+		return
+	}
+	p.managed[rec.ID] = true
+	src := p.users.get(i)
+	want := desired(*rec, &src)
+	what := difference(rec, &want)
+	if what&Deactivated != 0 {
+		p.off++
+	}
+	if what != 0 {
+		p.putUsers = append(p.putUsers, userPut{i, rec.ID, rec.Username, want.Username, what})
+	}
+}
+
+// matchGroups finds out which groups of the engine are which of the source.
+func (p *plan) matchGroups(tx *roster.Txn) error {
+	if p.newDir {
+		return nil
+	}
+	var rest []roster.GroupID
+	byUID := map[hashed]int{}
+	for i := range p.groups {
+		if p.groups[i].key != "" {
+			byUID[hash(p.groupUID(&p.groups[i]))] = i
+		}
+	}
+	for g := range p.candidateGroups(tx) {
+		rec, err := tx.Group(g)
+		if err != nil {
+			return err
+		}
+		if rec.Directory != p.dir.ID {
+			continue
+		}
+		i, ok := byUID[hash(rec.UID)]
+		switch {
+		case !rec.Enterprise:
+			p.foreign(&rec)
+		case ok && p.groupIDs[i] == absent:
+			p.matchedGroup(i, &rec)
+		default:
+			p.managedGroup[g] = true
+			rest = append(rest, g)
+		}
+	}
+	for _, g := range rest {
+		rec, err := tx.Group(g)
+		if err != nil {
+			return err
+		}
+		if i, ok := p.groupNam[hash(text.Fold(rec.Name))]; ok && p.groupIDs[i] == absent {
+			p.matchedGroup(i, &rec)
+		} else if p.all || slices.Contains(p.askedGroup, g) {
+			p.goneGroup = append(p.goneGroup, groupGone{g, rec.Name})
+			p.lostGroups[uint32(g)] = true
+		}
+	}
+	return nil
+}
+
+func (p *plan) candidateGroups(tx *roster.Txn) func(func(roster.GroupID) bool) {
+	if p.all {
+		return tx.GroupsByName()
+	}
+	ids := slices.Clone(p.askedGroup)
+	for i := range p.groups {
+		if id, ok := tx.GroupByUID(p.groupUID(&p.groups[i])); ok {
+			ids = append(ids, id)
+		}
+		if id, ok := tx.GroupByName(p.dir.ID, p.groups[i].name); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	return slices.Values(slices.DeleteFunc(ids, func(g roster.GroupID) bool { return tx.GroupName(g) == "" }))
+}
+
+// foreign notes a group that was made by hand. One of the source that has its
+// name is left out.
+func (p *plan) foreign(rec *roster.Group) {
+	i, ok := p.groupNam[hash(text.Fold(rec.Name))]
+	if !ok || p.groupIDs[i] != absent {
+		return
+	}
+	p.groups[i].bad = true
+	p.problems = append(p.problems, &EntryError{rec.Name, fmt.Errorf("directory %q has a group of that name that is no enterprise group: rename it, or make it one", p.dir.Name)})
+}
+
+func (p *plan) matchedGroup(i int, rec *roster.Group) {
+	p.groupIDs[i] = rec.ID
+	p.managedGroup[rec.ID] = true
+	if p.groups[i].bad {
+		return
+	}
+	want := p.desiredGroup(*rec, &p.groups[i])
+	var what What
+	if want.Name != rec.Name {
+		what |= Renamed
+	}
+	if want.Description != rec.Description || want.UID != rec.UID {
+		what |= Changed
+	}
+	if what != 0 {
+		p.putGroups = append(p.putGroups, groupPut{i, rec.ID, rec.Name, want.Name, what})
+	}
+}

@@ -1,0 +1,407 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/text"
+)
+
+// maxLookups bounds how many members that name nobody are asked about again after
+// a Sync has read everything: entries that were renamed or added meanwhile.
+const maxLookups = 1000
+
+// gatherAll reads all of a source.
+func gatherAll(ctx context.Context, src Source) (*gathered, error) {
+	g := newGathered(src)
+	g.all = true
+	for u, err := range src.Users(ctx) {
+		if err != nil && !isEntryError(err) {
+			return nil, fmt.Errorf("users: %w", err)
+		}
+		g.addUser(u, err)
+	}
+	if err := g.readGroups(src.Groups(ctx)); err != nil {
+		return nil, err
+	}
+	if err := g.lookAgain(ctx); err != nil {
+		return nil, err
+	}
+	g.resolve()
+	return g, ctx.Err()
+}
+
+func (g *gathered) readGroups(groups func(func(Group, error) bool)) error {
+	for x, err := range groups {
+		if err != nil && !isEntryError(err) {
+			return fmt.Errorf("groups: %w", err)
+		}
+		i := g.addGroup(x, err)
+		if i < 0 || g.groups[i].whole || err != nil {
+			continue
+		}
+		if err := g.addMembers(i, x, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookAgain asks for members that name nobody. Without that a user renamed between
+// the reading of users and of groups would lose its groups until the next run.
+func (g *gathered) lookAgain(ctx context.Context) error {
+	var queries []Query
+	for _, s := range slices.Sorted(maps.Keys(g.refs)) {
+		if g.stands[s] == nobody {
+			queries = append(queries, Query{Ref: g.refs[s]})
+		}
+	}
+	if len(queries) == 0 || len(queries) >= maxLookups {
+		return nil
+	}
+	for u, err := range g.src.FindUsers(ctx, queries) {
+		switch {
+		case isEntryError(err):
+		case err != nil:
+			return fmt.Errorf("users: %w", err)
+		default:
+			if i, ok := g.byKey[hash(keyOf(u.Key, u.Name))]; ok && !g.unusable[i] {
+				_ = g.define(u.Refs, int32(i)) // the same user under a new DN
+			} else if !ok {
+				g.addUser(u, nil)
+			}
+		}
+	}
+	return nil
+}
+
+// gatherUsers reads users by name, whoever else is drawn in because a name has
+// changed hands, and the groups above them.
+func (l *Link) gatherUsers(ctx context.Context, names []string) (*gathered, error) {
+	g := newGathered(l.src)
+	g.upto = true
+	queries := make([]Query, 0, len(names))
+	for _, name := range names {
+		queries = append(queries, Query{Name: name})
+	}
+	if err := l.settleUsers(ctx, g, queries); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		folded := text.Fold(text.Normal(name))
+		if _, found := g.byName[hash(folded)]; !found && !g.had[folded] {
+			g.unknown = append(g.unknown, name)
+		}
+	}
+	for i := range g.users.len() {
+		if g.unusable[i] {
+			continue
+		}
+		if err := g.climb(ctx, i); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.settleGroups(ctx, g); err != nil {
+		return nil, err
+	}
+	g.resolve()
+	return g, ctx.Err()
+}
+
+// settleUsers finds users, and those of the engine that have their names or keys
+// or are asked for, until the keys of all of these have been asked for.
+func (l *Link) settleUsers(ctx context.Context, g *gathered, queries []Query) error {
+	if err := l.index.catchUp(ctx, l.engine, l.o.Directory); err != nil {
+		return err
+	}
+	for _, q := range queries {
+		if q.Name != "" {
+			g.queried[byName+text.Fold(q.Name)] = true
+		}
+	}
+	err := l.engine.View(ctx, func(tx *roster.Txn) error {
+		d, err := tx.DirectoryByName(l.o.Directory)
+		if err != nil {
+			return nil // nobody yet
+		}
+		for _, q := range slices.Clone(queries) {
+			u, ok := tx.UserByName(d.ID, q.Name)
+			if !ok || q.Name == "" {
+				continue
+			}
+			g.asked = append(g.asked, u)
+			g.had[text.Fold(text.Normal(q.Name))] = true
+			if q, ok, err := g.about(tx, u); err != nil {
+				return err
+			} else if ok {
+				queries = append(queries, q)
+			}
+		}
+		return nil
+	})
+	for first := 0; err == nil && len(queries) > 0; {
+		if err = g.findUsers(ctx, queries); err != nil {
+			return err
+		}
+		queries, err = l.rivals(ctx, g, first)
+		first = g.users.len()
+	}
+	return err
+}
+
+func (g *gathered) findUsers(ctx context.Context, queries []Query) error {
+	for u, err := range g.src.FindUsers(ctx, queries) {
+		if err != nil && !isEntryError(err) {
+			return fmt.Errorf("users: %w", err)
+		}
+		i := g.addUser(u, err)
+		if i >= 0 && !g.unusable[i] && len(u.Refs) > 0 {
+			g.userRefs[i] = u.Refs
+			g.userGroups[i] = u.Groups
+		}
+	}
+	return nil
+}
+
+// about returns the query for the key of a user of the engine, false if there is
+// none or it was asked before.
+func (g *gathered) about(tx *roster.Txn, u roster.UserID) (Query, bool, error) {
+	rec, err := tx.User(u)
+	if err != nil {
+		return Query{}, false, err
+	}
+	key := linkOf(&rec)
+	if key == "" || g.queried[key] {
+		return Query{}, false, nil
+	}
+	g.queried[key] = true
+	if len(key) > len(byName) && key[:len(byName)] == byName {
+		return Query{Name: key[len(byName):]}, true, nil
+	}
+	return Query{Key: key}, true, nil
+}
+
+// rivals returns queries for the users of the engine that have the names of users
+// gathered from index first on.
+func (l *Link) rivals(ctx context.Context, g *gathered, first int) (queries []Query, err error) {
+	err = l.engine.View(ctx, func(tx *roster.Txn) error {
+		d, err := tx.DirectoryByName(l.o.Directory)
+		if err != nil {
+			return nil
+		}
+		for i := first; i < g.users.len(); i++ {
+			u := g.users.get(i)
+			g.queried[keyOf(u.Key, u.Name)] = true
+			id, ok := tx.UserByName(d.ID, u.Name)
+			if !ok {
+				continue
+			}
+			if q, ok, err := g.about(tx, id); err != nil {
+				return err
+			} else if ok {
+				queries = append(queries, q)
+			}
+		}
+		return nil
+	})
+	return queries, err
+}
+
+// climb reads the groups above user i.
+func (g *gathered) climb(ctx context.Context, i int) error {
+	refs := g.userRefs[i]
+	g.ups = append(g.ups, g.symbol(refs[0]))
+	start := slices.Clone(refs)
+	if len(g.userGroups[i]) > 0 {
+		queries := make([]Query, len(g.userGroups[i]))
+		for n, ref := range g.userGroups[i] {
+			queries[n] = Query{Ref: ref}
+		}
+		for x, err := range g.src.FindGroups(ctx, queries) {
+			if isEntryError(err) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("groups of user %q: %w", g.users.name(i), err)
+			}
+			g.held(Held{x, refs[0]})
+			if err := g.climbFrom(ctx, x.Refs); err != nil {
+				return err
+			}
+		}
+	}
+	return g.climbFrom(ctx, start)
+}
+
+func (g *gathered) climbFrom(ctx context.Context, refs []string) error {
+	for held, err := range above(ctx, g.src, refs) {
+		if isEntryError(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("groups above %q: %w", clip(refs[0]), err)
+		}
+		g.held(held)
+	}
+	return nil
+}
+
+// held takes a group with one of its members.
+func (g *gathered) held(h Held) {
+	j := g.addGroup(h.Group, nil)
+	if j < 0 || g.groups[j].bad {
+		return
+	}
+	s := g.groups[j].symbol
+	g.ups = append(g.ups, s)
+	g.edges = append(g.edges, edge{s, g.symbol(h.Member)})
+}
+
+// gatherGroups reads groups by name and all below them.
+func (l *Link) gatherGroups(ctx context.Context, names []string) (*gathered, error) {
+	g := newGathered(l.src)
+	queries, prefix, err := l.askedGroups(ctx, g, names)
+	if err != nil {
+		return nil, err
+	}
+	for len(queries) > 0 {
+		var refs []string
+		seen := map[int32]bool{}
+		for x, err := range g.src.FindGroups(ctx, queries) {
+			if err != nil && !isEntryError(err) {
+				return nil, fmt.Errorf("groups: %w", err)
+			}
+			i := g.addGroup(x, err)
+			if i < 0 || g.groups[i].whole || err != nil {
+				continue
+			}
+			err = g.addMembers(i, x, func(ref string, s int32) {
+				if g.stands[s] == nobody && !seen[s] {
+					seen[s] = true
+					refs = append(refs, ref)
+				}
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		if queries, err = l.membersOf(ctx, g, refs); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range names {
+		_, found := g.groupNam[hash(text.Fold(text.Normal(name)))]
+		if !found && !prefix[name] {
+			g.unknown = append(g.unknown, name)
+		}
+	}
+	if err := l.settleGroups(ctx, g); err != nil {
+		return nil, err
+	}
+	g.resolve()
+	return g, ctx.Err()
+}
+
+// settleGroups asks about the groups of the engine that have names of groups that
+// were gathered, and other keys: they have been renamed, or are gone.
+func (l *Link) settleGroups(ctx context.Context, g *gathered) error {
+	queried := map[string]bool{}
+	for first := 0; first < len(g.groups); {
+		rivals := map[string]roster.GroupID{}
+		err := l.engine.View(ctx, func(tx *roster.Txn) error {
+			d, err := tx.DirectoryByName(l.o.Directory)
+			if err != nil {
+				return nil
+			}
+			for ; first < len(g.groups); first++ {
+				id, ok := tx.GroupByName(d.ID, g.groups[first].name)
+				if !ok {
+					continue
+				}
+				rec, err := tx.Group(id)
+				if err != nil {
+					return err
+				}
+				key := groupLink(&rec)
+				if _, gathered := g.groupKey[hash(key)]; key != "" && rec.Enterprise && !gathered && !queried[key] {
+					queried[key] = true
+					rivals[key] = id
+				}
+			}
+			return nil
+		})
+		if err != nil || len(rivals) == 0 {
+			return err
+		}
+		var queries []Query
+		for _, key := range slices.Sorted(maps.Keys(rivals)) {
+			queries = append(queries, Query{Key: key})
+		}
+		for x, err := range g.src.FindGroups(ctx, queries) {
+			if err != nil && !isEntryError(err) {
+				return fmt.Errorf("groups: %w", err)
+			}
+			g.addGroup(x, err)
+			delete(rivals, x.Key)
+		}
+		for _, id := range rivals {
+			g.askedGroup = append(g.askedGroup, id)
+		}
+	}
+	return nil
+}
+
+// askedGroups returns what to ask for groups: their names, and the keys of those
+// that the engine has, which may have been renamed.
+func (l *Link) askedGroups(ctx context.Context, g *gathered, names []string) (queries []Query, known map[string]bool, err error) {
+	known = map[string]bool{}
+	err = l.engine.View(ctx, func(tx *roster.Txn) error {
+		d, err := tx.DirectoryByName(l.o.Directory)
+		for _, name := range names {
+			queries = append(queries, Query{Name: name})
+			if err != nil {
+				continue
+			}
+			id, ok := tx.GroupByName(d.ID, name)
+			if !ok {
+				continue
+			}
+			rec, err := tx.Group(id)
+			if err != nil {
+				return err
+			}
+			known[name] = true
+			if rec.Enterprise {
+				g.askedGroup = append(g.askedGroup, id)
+			}
+			if key := groupLink(&rec); key != "" {
+				queries = append(queries, Query{Key: key})
+			}
+		}
+		return nil
+	})
+	return queries, known, err
+}
+
+// membersOf finds the users among refs, and returns queries for the others.
+func (l *Link) membersOf(ctx context.Context, g *gathered, refs []string) (rest []Query, err error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	queries := make([]Query, len(refs))
+	for i, ref := range refs {
+		queries[i] = Query{Ref: ref}
+	}
+	if err := l.settleUsers(ctx, g, queries); err != nil {
+		return nil, err
+	}
+	for _, ref := range refs {
+		if !g.taken(ref) {
+			rest = append(rest, Query{Ref: ref})
+		}
+	}
+	return rest, nil
+}
