@@ -1,0 +1,92 @@
+package ldap
+
+import (
+	"context"
+	"iter"
+
+	ldapv3 "github.com/go-ldap/ldap/v3"
+
+	"github.com/rosterdb/roster/directory"
+)
+
+const (
+	// matchingRuleInChain finds groups that hold a DN at any depth.
+	matchingRuleInChain = "1.2.840.113556.1.4.1941"
+	// activeDirectory is what a server that has that rule says it is.
+	activeDirectory = "1.2.840.113556.1.4.800"
+)
+
+// Above implements directory.Climber: with Active Directory by one search for all
+// groups, and the DNs that each says it is in; otherwise group by group.
+func (s *Source) Above(ctx context.Context, refs []string) iter.Seq2[directory.Held, error] {
+	if len(refs) == 0 || refs[0] == "" || refs[0][0] == '=' || refs[0][0] == '#' || !s.chains(ctx) {
+		return directory.Climb(ctx, s, refs)
+	}
+	return func(yield func(directory.Held, error) bool) {
+		sc := &s.c.Schema
+		attributes := append(sc.groupAttributes(false), sc.MemberOf)
+		found := map[string]directory.Group{}
+		type link struct{ member, group string }
+		var links []link
+		note := func(e *ldapv3.Entry) {
+			for _, parent := range e.GetEqualFoldAttributeValues(sc.MemberOf) {
+				links = append(links, link{e.DN, s.Fold(parent)})
+			}
+		}
+		filter := "(" + sc.Members[0] + ":" + matchingRuleInChain + ":=" + ldapv3.EscapeFilter(refs[0]) + ")"
+		for e, err := range s.paged(ctx, s.c.GroupBase, and(sc.GroupFilter, filter), attributes) {
+			if err != nil {
+				yield(directory.Held{}, err)
+				return
+			}
+			if g, err := s.group(e); err == nil {
+				found[s.Fold(e.DN)] = g
+				note(e)
+			}
+		}
+		for e, err := range s.entries(ctx, refs[:1], "(objectClass=*)", []string{sc.MemberOf}) {
+			if err != nil {
+				yield(directory.Held{}, err)
+				return
+			}
+			e.DN = refs[0]
+			note(e)
+		}
+		for _, l := range links {
+			if g, ok := found[l.group]; ok && !yield(directory.Held{Group: g, Member: l.member}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// chains reports whether the server has the matching rule. One that does not know
+// it finds nothing and says nothing of it, so it is asked what it is, once.
+func (s *Source) chains(ctx context.Context) bool {
+	sc := &s.c.Schema
+	if !sc.InChain || sc.MemberOf == "" || len(sc.Members) == 0 {
+		return false
+	}
+	s.mu.Lock()
+	known, has := s.chainKnown, s.hasChain
+	s.mu.Unlock()
+	if known {
+		return has
+	}
+	err := s.with(ctx, func(conn *ldapv3.Conn) error {
+		root, err := s.read(ctx, conn, "", "(objectClass=*)", []string{"supportedCapabilities"})
+		if err == nil && root != nil {
+			for _, v := range root.GetEqualFoldAttributeValues("supportedCapabilities") {
+				has = has || v == activeDirectory
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return false // asked again the next time
+	}
+	s.mu.Lock()
+	s.chainKnown, s.hasChain = true, has
+	s.mu.Unlock()
+	return has
+}
