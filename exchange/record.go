@@ -94,6 +94,7 @@ type record struct {
 	domain      string
 	abilities   []string
 	attributes  map[string][]string
+	identity    string // of an LDIF entry: what its server calls it for ever; not stored
 
 	size int    // its bytes in the spool; set by decode
 	slot uint32 // its number in the plan; set by eachRecord
@@ -118,7 +119,7 @@ func (r *record) encode(dst []byte) []byte {
 	for _, n := range []uint64{uint64(r.directory), r.number} {
 		dst = binary.AppendUvarint(dst, n)
 	}
-	for _, s := range []string{r.name, r.uid, r.fullName, r.email, r.description, r.dirType, r.domain} {
+	for _, s := range []string{r.name, r.uid, r.fullName, r.email, r.description, r.dirType, r.domain, r.identity} {
 		dst = appendString(dst, s)
 	}
 	dst = appendStrings(appendBool(dst, r.flag), r.abilities)
@@ -168,7 +169,7 @@ func (r *record) decode(src []byte) error {
 	d := decoder{src: src}
 	*r = record{header: d.header(), size: len(src)}
 	r.directory, r.number = roster.DirectoryID(d.uvarint()), d.uvarint()
-	for _, s := range []*string{&r.name, &r.uid, &r.fullName, &r.email, &r.description, &r.dirType, &r.domain} {
+	for _, s := range []*string{&r.name, &r.uid, &r.fullName, &r.email, &r.description, &r.dirType, &r.domain, &r.identity} {
 		*s = d.string()
 	}
 	r.flag = d.bool()

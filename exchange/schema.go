@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"encoding/hex"
 	"maps"
 	"regexp"
 	"slices"
@@ -29,6 +30,7 @@ type ldifEntry struct {
 	key    string
 	attrs  map[string]*ldifAttribute // by name in lower case
 	held   int                       // bytes in attrs
+	id     string                    // entryUUID, or what else never changes
 }
 
 // ldifAttribute is one attribute of an entry, under the name it had first.
@@ -67,7 +69,7 @@ func (e *ldifEntry) take(parsed *ldap.Entry, p *piece) error {
 }
 
 func (e *ldifEntry) begin(name string, line int64) error {
-	e.open, e.line, e.dn, e.held = true, line, name, 0
+	e.open, e.line, e.dn, e.held, e.id = true, line, name, 0, ""
 	clear(e.attrs)
 	if !utf8.ValidString(name) {
 		return problemf(ErrMalformed, "the DN is not valid UTF-8")
@@ -93,6 +95,7 @@ func (e *ldifEntry) attribute(a *ldap.EntryAttribute, p *piece) error {
 		return e.members(name, a, p)
 	}
 	if ignored(name) {
+		e.identify(name, a.Values)
 		return nil
 	}
 	kept := e.attrs[name]
@@ -107,6 +110,19 @@ func (e *ldifEntry) attribute(a *ldap.EntryAttribute, p *piece) error {
 		kept.values = append(kept.values, v)
 	}
 	return nil
+}
+
+// identify keeps what an entry's server calls it for ever. An objectGUID is bytes.
+func (e *ldifEntry) identify(name string, values []string) {
+	if len(values) == 0 || e.id != "" || len(values[0]) > 64 {
+		return
+	}
+	switch name {
+	case "entryuuid", "nsuniqueid":
+		e.id = strings.ToLower(values[0])
+	case "objectguid":
+		e.id = hex.EncodeToString([]byte(values[0]))
+	}
 }
 
 func (e *ldifEntry) members(name string, a *ldap.EntryAttribute, p *piece) error {
@@ -202,7 +218,7 @@ func (e *ldifEntry) finish() error {
 func (e *ldifEntry) group() error {
 	rec := record{
 		header: header{kind: kindGroup, at: at(e.input, e.line), has: hasDescription | hasFlag},
-		name:   e.pop("cn"), description: e.pop("description"),
+		name:   e.pop("cn"), description: e.pop("description"), identity: e.id,
 	}
 	if rec.name == "" {
 		return problemf(ErrMalformed, "the group %s has no cn to be its name", quoteStart([]byte(e.dn)))
@@ -213,7 +229,7 @@ func (e *ldifEntry) group() error {
 func (e *ldifEntry) user() error {
 	rec := record{
 		header:      header{kind: kindUser, at: at(e.input, e.line), has: hasFullName | hasEmail | hasDescription | hasFlag | hasAttributes},
-		description: e.dn, flag: !e.disabled(),
+		description: e.dn, flag: !e.disabled(), identity: e.id,
 	}
 	for _, name := range []string{"uid", "samaccountname", "cn"} {
 		if list := e.values(name); len(list) > 0 {
