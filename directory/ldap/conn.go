@@ -42,44 +42,38 @@ func (s *Source) dial(ctx context.Context, u string) (*ldapv3.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.c.DialTimeout)
+	within, cancel := context.WithTimeout(ctx, s.c.DialTimeout)
 	defer cancel()
-	raw, err := (&net.Dialer{}).DialContext(ctx, e.network, e.address)
+	raw, err := (&net.Dialer{}).DialContext(within, e.network, e.address)
 	if err != nil {
-		return nil, unreachable(ctx, doing, err)
+		return nil, failure(ctx, doing, err)
 	}
-	// The deadline counts for both handshakes: a server may go silent in either.
-	_ = raw.SetDeadline(time.Now().Add(s.c.DialTimeout))
+	// A server may go silent in either handshake, and the caller give up.
+	stop := context.AfterFunc(within, func() { raw.Close() })
+	defer stop()
+	secured := raw
 	if e.tls {
-		secured := tls.Client(raw, t)
-		if err := secured.HandshakeContext(ctx); err != nil {
+		client := tls.Client(raw, t)
+		if err := client.HandshakeContext(within); err != nil {
 			raw.Close()
-			return nil, failure(context.WithoutCancel(ctx), doing, err)
+			return nil, failure(ctx, doing, err)
 		}
-		raw = secured
+		secured = client
 	}
-	conn := ldapv3.NewConn(raw, e.tls)
-	conn.SetTimeout(s.c.Timeout)
+	conn := ldapv3.NewConn(secured, e.tls)
+	conn.SetTimeout(s.c.DialTimeout)
 	conn.Start()
 	if e.startTLS {
 		if err := conn.StartTLS(t); err != nil {
 			conn.Close()
-			if refused := kindOf(err) == directory.ErrRefused; refused || ldapv3.IsErrorWithCode(err, ldapv3.LDAPResultProtocolError) {
+			if kindOf(err) == directory.ErrRefused {
 				return nil, fmt.Errorf("%s: %w: it offers no StartTLS; use ldaps, or allow plain connections: %w", doing, directory.ErrUntrusted, err)
 			}
-			return nil, failure(context.WithoutCancel(ctx), doing, err)
+			return nil, failure(ctx, doing, err)
 		}
 	}
-	_ = raw.SetDeadline(time.Time{})
+	conn.SetTimeout(s.c.Timeout)
 	return conn, nil
-}
-
-// unreachable is failure for a dialler, whose timeout is not the caller's.
-func unreachable(ctx context.Context, doing string, err error) error {
-	if errors.Is(context.Cause(ctx), context.Canceled) {
-		return fmt.Errorf("%s: %w", doing, context.Canceled)
-	}
-	return fmt.Errorf("%s: %w: %w", doing, directory.ErrUnreachable, err)
 }
 
 // bind logs in. Neither name nor password may be empty: a server takes that for
