@@ -67,7 +67,7 @@ type Options struct {
 
 // Run says how a run is to be done. The zero value is right for most.
 type Run struct {
-	Actor  string // who asked, for the log
+	Actor  string // who asked: kept beside the change, see Last, and told to the logger
 	DryRun bool   // only say what is different
 	Force  bool   // whatever Options.MaxRemoved says
 }
@@ -120,7 +120,7 @@ func (l *Link) Sync(ctx context.Context, run Run) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		return l.write(ctx, g, run)
+		return l.write(ctx, g, run, "sync")
 	})
 	l.mu.Lock()
 	touched := l.touched
@@ -161,7 +161,7 @@ func (l *Link) Refresh(ctx context.Context, run Run, users ...string) (*Report, 
 		if err != nil {
 			return nil, err
 		}
-		return l.write(ctx, g, run)
+		return l.write(ctx, g, run, "refresh")
 	})
 	if err == nil && !run.DryRun {
 		l.mu.Lock()
@@ -190,7 +190,7 @@ func (l *Link) RefreshGroups(ctx context.Context, run Run, groups ...string) (*R
 		if err != nil {
 			return nil, err
 		}
-		return l.write(ctx, g, run)
+		return l.write(ctx, g, run, "refresh of groups")
 	})
 }
 
@@ -258,7 +258,7 @@ func (l *Link) local(ctx context.Context, name string) (string, error) {
 }
 
 // write works out the difference and writes it, unless it is none or too large.
-func (l *Link) write(ctx context.Context, g *gathered, run Run) (*Report, error) {
+func (l *Link) write(ctx context.Context, g *gathered, run Run, what string) (*Report, error) {
 	if !g.all {
 		if err := l.index.catchUp(ctx, l.engine, l.o.Directory); err != nil {
 			return nil, err
@@ -291,7 +291,11 @@ func (l *Link) write(ctx context.Context, g *gathered, run Run) (*Report, error)
 					return err
 				}
 			}
-			return p.apply(tx)
+			if err := p.apply(tx); err != nil {
+				return err
+			}
+			last := LastRun{Run: what, Actor: run.Actor, Time: l.o.Now().UTC()}
+			return last.record(tx, l.o.Directory, &report.Diff)
 		})
 		if err != nil {
 			return nil, err
