@@ -82,6 +82,9 @@ type Report struct {
 	Memberships int // likewise, direct ones whose group and member are known
 	Unresolved  int // memberships whose member or group is no user and no group of the source
 
+	// Refused is, of a dry run, the *GuardError with which the run would fail.
+	Refused error
+
 	// Problems are entries that were left out, *EntryError each, and users or
 	// groups that could not be written as the source has them.
 	Problems []error

@@ -273,9 +273,11 @@ func (l *Link) write(ctx context.Context, g *gathered, run Run, what string) (*R
 			return err
 		}
 		if !run.Force {
-			if err := p.guard(tx); err != nil {
+			err := p.guard(tx)
+			if err != nil && !run.DryRun {
 				return err
 			}
+			report.Refused = err
 		}
 		report.Diff = p.diff(tx)
 		return nil

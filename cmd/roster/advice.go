@@ -32,6 +32,9 @@ func (p *program) advise(err error) string {
 	if errors.As(err, &ambiguous) {
 		return fmt.Sprintf("%q is ambiguous: write one of %s", ambiguous.Ref, strings.Join(ambiguous.Candidates, ", "))
 	}
+	if advice := adviseSource(err, text); advice != "" {
+		return advice
+	}
 	for _, a := range advices {
 		if errors.Is(err, a.err) && strings.Contains(text, a.about) {
 			return text + ": " + a.todo
@@ -87,5 +90,5 @@ func (p *program) adviseOpen(err error) string {
 // plain is the text of an error without the package's name in front of its
 // parts, which only a programmer wants to see.
 func plain(err error) string {
-	return strings.ReplaceAll(err.Error(), "roster: ", "")
+	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), "roster: ", ""), "directory: ", "")
 }

@@ -125,6 +125,7 @@ below; those of the commands go on from it.`,
 	addGroup(root, "Ask:", p.checkCommand(), p.groupsCommand(), p.membersCommand(), p.searchCommand(), p.changesCommand())
 	addGroup(root, "Change who belongs to what:", p.addCommand(), p.removeCommand(), p.adminCommand())
 	addGroup(root, "Single records:", p.userCommand(), p.groupCommand(), p.orgCommand(), p.roleCommand())
+	addGroup(root, "Users and groups from elsewhere:", p.sourceCommand())
 	addGroup(root, "Look after the data:", p.verifyCommand(), p.backupCommand(), p.restoreCommand(), p.statsCommand())
 	addGroup(root, "The program itself:")
 	root.SetHelpCommandGroupID("The program itself:")
