@@ -90,9 +90,40 @@ func (r *randomRun) step(n int) {
 		}
 		r.check("refresh", touched)
 	}
+	if r.p.r.IntN(3) == 0 && len(r.p.groups) > 0 {
+		r.refreshGroup(r.p.pick(r.p.groups))
+	}
 	if n%5 == 4 {
 		r.sync()
 	}
+}
+
+// refreshGroup refreshes a group and compares all its members, at any depth.
+func (r *randomRun) refreshGroup(key string) {
+	if _, err := r.l.RefreshGroups(context.Background(), directory.Run{Force: true}, r.p.groups[key]); err != nil {
+		r.t.Fatal(err)
+	}
+	want := []string{}
+	for _, k := range r.p.below(key) {
+		want = append(want, r.p.users[k])
+	}
+	slices.Sort(want)
+	view(r.t, r.e, func(tx *roster.Txn) error {
+		g, err := tx.FindGroup(r.p.groups[key])
+		if err != nil {
+			return err
+		}
+		set, err := tx.Members(g)
+		got := []string{}
+		for u := range set.All() {
+			got = append(got, tx.Username(u))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			r.t.Errorf("refresh of group %q: it has %q, want %q", r.p.groups[key], got, want)
+		}
+		return err
+	})
 }
 
 // byHand puts somebody into a group that is no enterprise group.
