@@ -13,7 +13,6 @@ import (
 	ldapv3 "github.com/go-ldap/ldap/v3"
 
 	"github.com/rosterdb/roster/directory"
-	"github.com/rosterdb/roster/internal/dn"
 )
 
 // user makes a user of an entry.
@@ -228,14 +227,12 @@ func (s *Source) withPrimary(ctx context.Context, g directory.Group) iter.Seq2[s
 	}
 }
 
-// members yields the members of a group's entry.
+// members yields the members of a group's entry. A uniqueMember with an identifier
+// behind its DN is nobody: a search by the DN does not find the group either.
 func (s *Source) members(ctx context.Context, e *ldapv3.Entry) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for _, name := range s.c.Schema.Members {
 			for v, err := range s.values(ctx, e, name) {
-				if err == nil {
-					v = dn.WithoutBits(v)
-				}
 				if !yield(v, err) || err != nil {
 					return
 				}

@@ -211,6 +211,20 @@ func TestOrganisation(t *testing.T) {
 			t.Fatalf("step %d, touched %q", step, slices.Sorted(maps.Keys(f.touched)))
 		}
 	}
+	// Each way to look at the server finds the same.
+	f.sync(directory.Run{})
+	users, groups := f.all()[:100], []string{}
+	for _, g := range f.groups[:100] {
+		groups = append(groups, g.name)
+	}
+	report, err = f.l.Refresh(context.Background(), directory.Run{}, users...)
+	if err != nil || !report.Diff.Empty() || len(report.Unknown) > 0 {
+		t.Errorf("a refresh after a sync: %+v, %v", report, err)
+	}
+	report, err = f.l.RefreshGroups(context.Background(), directory.Run{}, groups...)
+	if err != nil || !report.Diff.Empty() || len(report.Unknown) > 0 {
+		t.Errorf("a refresh of groups after a sync: %+v, %v", report, err)
+	}
 }
 
 // byHand puts a user into a group that is no enterprise group.
