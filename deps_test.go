@@ -69,16 +69,20 @@ func TestLinkedModules(t *testing.T) {
 func TestImportsPointDown(t *testing.T) {
 	const module = "github.com/rosterdb/roster"
 	for pkg, may := range map[string][]string{
-		"./store":              nil,
-		"./internal/radix":     nil,
-		"./internal/idlist":    nil,
-		"./internal/text":      nil,
-		"./internal/linhash":   {module + "/internal/radix"},
-		"./internal/match":     {module + "/internal/text"},
-		"./internal/textindex": nil,
-		"./internal/dn":        {module + "/internal/text"},
-		"./directory":          {module, module + "/internal/text"},
-		".":                    {module + "/store", module + "/internal/radix", module + "/internal/idlist", module + "/internal/text", module + "/internal/linhash", module + "/internal/match", module + "/internal/textindex"},
+		"./store":                   nil,
+		"./internal/radix":          nil,
+		"./internal/idlist":         nil,
+		"./internal/text":           nil,
+		"./internal/linhash":        {module + "/internal/radix"},
+		"./internal/match":          {module + "/internal/text"},
+		"./internal/textindex":      nil,
+		"./internal/dn":             {module + "/internal/text"},
+		"./directory":               {module, module + "/internal/text"},
+		"./directory/ldap":          {module + "/directory", module + "/internal/dn", module + "/internal/text"},
+		"./directory/file":          {module, module + "/directory", module + "/exchange", module + "/internal/text"},
+		"./exchange":                {module, module + "/internal/dn", module + "/internal/text"},
+		"./directory/directorytest": {module + "/directory"},
+		".":                         {module + "/store", module + "/internal/radix", module + "/internal/idlist", module + "/internal/text", module + "/internal/linhash", module + "/internal/match", module + "/internal/textindex"},
 	} {
 		out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, pkg).Output()
 		if err != nil {

@@ -21,7 +21,6 @@ type entry struct {
 	ou       string          // what it stands below
 	group    bool            //
 	members  map[*entry]bool // of a group
-	gone     bool
 }
 
 // model is what a server holds, kept beside it by means that have nothing in
