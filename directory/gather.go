@@ -82,6 +82,8 @@ type gathered struct {
 	had        map[string]bool  // folded names asked for that the engine has
 	userRefs   map[int][]string // by user
 	userGroups map[int][]string // likewise, User.Groups
+	climbed    map[int32]bool   // symbols of members whose groups have been read
+	oneByOne   bool             // the source is a Climber and cannot
 	asked      []roster.UserID  // users that it is about
 	askedGroup []roster.GroupID
 	unknown    []string
@@ -92,7 +94,7 @@ func newGathered(src Source) *gathered {
 	return &gathered{
 		src: src, byKey: map[hashed]int{}, byName: map[hashed]int{}, groupKey: map[hashed]int{}, groupNam: map[hashed]int{},
 		symbols: map[hashed]int32{}, refs: map[int32]string{},
-		queried: map[string]bool{}, had: map[string]bool{}, userRefs: map[int][]string{}, userGroups: map[int][]string{},
+		queried: map[string]bool{}, had: map[string]bool{}, userRefs: map[int][]string{}, userGroups: map[int][]string{}, climbed: map[int32]bool{},
 	}
 }
 

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -236,15 +237,41 @@ func (g *gathered) climb(ctx context.Context, i int) error {
 	return g.climbFrom(ctx, start)
 }
 
+// climbFrom reads the groups above somebody with those refs, as far as no other
+// user of the run has led there before.
 func (g *gathered) climbFrom(ctx context.Context, refs []string) error {
-	for held, err := range above(ctx, g.src, refs) {
-		if isEntryError(err) {
+	if c, ok := g.src.(Climber); ok && !g.oneByOne {
+		for held, err := range c.Above(ctx, refs) {
+			if errors.Is(err, ErrUnsupported) {
+				g.oneByOne = true
+				return g.climbFrom(ctx, refs)
+			}
+			if isEntryError(err) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("groups above %q: %w", clip(refs[0]), err)
+			}
+			g.held(held)
+		}
+		return nil
+	}
+	for next := [][]string{refs}; len(next) > 0; next = next[1:] {
+		s := g.symbol(next[0][0])
+		if g.climbed[s] {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("groups above %q: %w", clip(refs[0]), err)
+		g.climbed[s] = true
+		for x, err := range g.src.GroupsOf(ctx, next[0]) {
+			if isEntryError(err) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("groups above %q: %w", clip(refs[0]), err)
+			}
+			g.held(Held{x, next[0][0]})
+			next = append(next, x.Refs)
 		}
-		g.held(held)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"iter"
 )
 
@@ -97,7 +98,8 @@ type Query struct {
 }
 
 // Climber is a Source that finds all groups above somebody at once, cheaper than
-// by asking GroupsOf for each.
+// by asking GroupsOf for each. One that turns out not to be able to do that yields
+// ErrUnsupported, and GroupsOf is asked.
 type Climber interface {
 	// Above yields every pair of a group and a direct member of it, for all
 	// groups that hold one of the refs directly or through groups. The member is
@@ -141,15 +143,26 @@ func GroupsAbove(ctx context.Context, src Source, refs []string) iter.Seq2[Group
 
 // above is Climber.Above for any source.
 func above(ctx context.Context, src Source, refs []string) iter.Seq2[Held, error] {
-	if c, ok := src.(Climber); ok {
-		return c.Above(ctx, refs)
+	c, ok := src.(Climber)
+	if !ok {
+		return climb(ctx, src, refs)
 	}
-	return Climb(ctx, src, refs)
+	return func(yield func(Held, error) bool) {
+		for held, err := range c.Above(ctx, refs) {
+			if errors.Is(err, ErrUnsupported) {
+				climb(ctx, src, refs)(yield)
+				return
+			}
+			if !yield(held, err) {
+				return
+			}
+		}
+	}
 }
 
-// Climb is Above by asking GroupsOf for the refs and then for each group found.
+// climb is Above by asking GroupsOf for the refs and then for each group found.
 // Entries that are no use are passed over.
-func Climb(ctx context.Context, src Source, refs []string) iter.Seq2[Held, error] {
+func climb(ctx context.Context, src Source, refs []string) iter.Seq2[Held, error] {
 	return func(yield func(Held, error) bool) {
 		seen := map[string]bool{}
 		for next := [][]string{refs}; len(next) > 0; next = next[1:] {
@@ -160,7 +173,11 @@ func Climb(ctx context.Context, src Source, refs []string) iter.Seq2[Held, error
 				if isEntryError(err) {
 					continue
 				}
-				if !yield(Held{g, next[0][0]}, err) || err != nil {
+				if err != nil {
+					yield(Held{}, err)
+					return
+				}
+				if !yield(Held{g, next[0][0]}, nil) {
 					return
 				}
 				if id := src.Fold(g.Refs[0]); !seen[id] {

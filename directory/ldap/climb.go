@@ -16,13 +16,14 @@ const (
 	activeDirectory = "1.2.840.113556.1.4.800"
 )
 
-// Above implements directory.Climber: with Active Directory by one search for all
-// groups, and the DNs that each says it is in; otherwise group by group.
+// Above implements directory.Climber with Active Directory: by one search for all
+// groups, and the DNs that each says it is in.
 func (s *Source) Above(ctx context.Context, refs []string) iter.Seq2[directory.Held, error] {
-	if len(refs) == 0 || refs[0] == "" || refs[0][0] == '=' || refs[0][0] == '#' || !s.chains(ctx) {
-		return directory.Climb(ctx, s, refs)
-	}
 	return func(yield func(directory.Held, error) bool) {
+		if len(refs) == 0 || refs[0] == "" || refs[0][0] == '=' || refs[0][0] == '#' || !s.chains(ctx) {
+			yield(directory.Held{}, directory.ErrUnsupported)
+			return
+		}
 		sc := &s.c.Schema
 		attributes := append(sc.groupAttributes(false), sc.MemberOf)
 		found := map[string]directory.Group{}

@@ -16,19 +16,19 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/directory"
 	"github.com/rosterdb/roster/directory/ldap"
-	"github.com/rosterdb/roster/directory/ldap/internal/slapd"
+	"github.com/rosterdb/roster/directory/ldap/slapdtest"
 )
 
 // small is a slapd of two users and a group, with an engine that has synced it.
 type small struct {
-	s   *slapd.Server
+	s   *slapdtest.Server
 	c   ldap.Config
 	e   *roster.Engine
 	log *bytes.Buffer
 }
 
 func newSmall(t *testing.T) *small {
-	s := start(t, slapd.Options{})
+	s := start(t, slapdtest.Options{})
 	x := &small{s: s, c: config(t, s), log: &bytes.Buffer{}}
 	var err error
 	x.e, err = roster.Open("", roster.Options{InMemory: true})
@@ -38,7 +38,7 @@ func newSmall(t *testing.T) *small {
 	_, err = x.link(t, nil).Sync(t.Context(), directory.Run{Actor: "root"})
 	must(t, err)
 	t.Cleanup(func() {
-		if strings.Contains(x.log.String(), slapd.Password) {
+		if strings.Contains(x.log.String(), slapdtest.Password) {
 			t.Errorf("the password is in the log:\n%s", x.log)
 		}
 	})
@@ -91,7 +91,7 @@ func (x *small) refused(t *testing.T, l *directory.Link, want error) {
 		switch {
 		case !errors.Is(err, want) && (i < 3 || want != directory.ErrCredentials || !errors.Is(err, directory.ErrConfig)):
 			t.Errorf("run %d: %v, want %v", i, err, want)
-		case strings.Contains(err.Error(), slapd.Password) || strings.Contains(err.Error(), "rabbit hole"):
+		case strings.Contains(err.Error(), slapdtest.Password) || strings.Contains(err.Error(), "rabbit hole"):
 			t.Errorf("run %d tells a password: %v", i, err)
 		}
 	}
@@ -169,7 +169,7 @@ func (c *cutting) Groups(ctx context.Context) iter.Seq2[directory.Group, error] 
 // TestKilledInMidSync: what was read before the server died is not applied.
 func TestKilledInMidSync(t *testing.T) {
 	file, base := organisation(t)
-	s := start(t, slapd.Options{Suffix: base, LDIF: file})
+	s := start(t, slapdtest.Options{Suffix: base, LDIF: file})
 	x := &small{s: s, c: config(t, s), log: &bytes.Buffer{}}
 	x.c.PageSize, x.c.UserBase = 50, "ou=people,"+base
 	var err error
@@ -201,15 +201,15 @@ func TestWrongPassword(t *testing.T) {
 	x.refused(t, x.link(t, nil), directory.ErrConfig)
 	must(t, os.Remove(x.c.PasswordFile))
 	x.refused(t, x.link(t, nil), directory.ErrConfig)
-	t.Setenv("ROSTER_TEST_PASSWORD", slapd.Password)
+	t.Setenv("ROSTER_TEST_PASSWORD", slapdtest.Password)
 	x.healed(t, x.link(t, func(c *ldap.Config) { c.PasswordFile, c.PasswordEnv = "", "ROSTER_TEST_PASSWORD" }))
 }
 
 // TestUntrusted: a server whose certificate is not right is told nothing.
 func TestUntrusted(t *testing.T) {
 	x := newSmall(t)
-	other := start(t, slapd.Options{}) // of another authority
-	for name, o := range map[string]slapd.Options{"expired": {Expired: true}, "another name": {OtherName: true}, "unknown authority": {}} {
+	other := start(t, slapdtest.Options{}) // of another authority
+	for name, o := range map[string]slapdtest.Options{"expired": {Expired: true}, "another name": {OtherName: true}, "unknown authority": {}} {
 		t.Run(name, func(t *testing.T) {
 			bad := start(t, o)
 			must(t, bad.Tool("ldapadd", people))
@@ -224,7 +224,7 @@ func TestUntrusted(t *testing.T) {
 	}
 	x.healed(t, x.link(t, func(c *ldap.Config) { c.URL = x.s.TLSURL }))
 	// The first of two servers is not trusted: the second one is asked.
-	bad := start(t, slapd.Options{Expired: true})
+	bad := start(t, slapdtest.Options{Expired: true})
 	x.healed(t, x.link(t, func(c *ldap.Config) { c.URL, c.More = bad.URL, []string{x.s.URL} }))
 }
 
@@ -243,7 +243,7 @@ func TestNoStartTLS(t *testing.T) {
 
 func TestSizeLimit(t *testing.T) {
 	file, base := organisation(t)
-	s := start(t, slapd.Options{Suffix: base, LDIF: file, SizeLimit: 60})
+	s := start(t, slapdtest.Options{Suffix: base, LDIF: file, SizeLimit: 60})
 	x := &small{s: s, c: config(t, s), log: &bytes.Buffer{}}
 	x.c.UserBase = "ou=people," + base
 	var err error

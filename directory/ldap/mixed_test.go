@@ -8,7 +8,7 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/directory"
 	"github.com/rosterdb/roster/directory/ldap"
-	"github.com/rosterdb/roster/directory/ldap/internal/slapd"
+	"github.com/rosterdb/roster/directory/ldap/slapdtest"
 )
 
 // mixed is a directory in which every class of group is used, with what real ones
@@ -93,7 +93,7 @@ member: cn=names,ou=groups,dc=example
 // TestMixed: a sync gets it right, and refreshes of every user and every group
 // find nothing left to do.
 func TestMixed(t *testing.T) {
-	s := start(t, slapd.Options{})
+	s := start(t, slapdtest.Options{})
 	must(t, s.Tool("ldapadd", mixed))
 	c := config(t, s)
 	c.UserBase, c.GroupBase = "ou=People,dc=EXAMPLE", "ou=groups,dc=example"
@@ -150,7 +150,7 @@ func TestMixed(t *testing.T) {
 
 // TestNoKeys: without entryUUID and with RFC 2307's schema a rename is a new user.
 func TestNoKeys(t *testing.T) {
-	s := start(t, slapd.Options{})
+	s := start(t, slapdtest.Options{})
 	must(t, s.Tool("ldapadd", mixed))
 	c := config(t, s)
 	c.Schema = ldap.RFC2307()

@@ -13,7 +13,7 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/directory"
 	"github.com/rosterdb/roster/directory/ldap"
-	"github.com/rosterdb/roster/directory/ldap/internal/slapd"
+	"github.com/rosterdb/roster/directory/ldap/slapdtest"
 )
 
 // follower is an engine that follows a server, and the model of that.
@@ -28,7 +28,7 @@ type follower struct {
 
 func follow(t *testing.T, o directory.Options, adapt func(*ldap.Config)) *follower {
 	file, base := organisation(t)
-	s := start(t, slapd.Options{Suffix: base, LDIF: file})
+	s := start(t, slapdtest.Options{Suffix: base, LDIF: file})
 	c := config(t, s)
 	c.PageSize = 200
 	c.UserBase = "ou=people," + base // the reader's own entry is elsewhere
@@ -193,7 +193,11 @@ func TestOrganisation(t *testing.T) {
 		return err
 	})
 	must(t, err)
-	for step := range 220 {
+	steps := 220
+	if testing.Short() {
+		steps = 60
+	}
+	for step := range steps {
 		f.byHand()
 		f.step()
 		if len(f.touched) > 0 {

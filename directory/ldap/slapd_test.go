@@ -15,20 +15,20 @@ import (
 	"github.com/rosterdb/roster/directory"
 	"github.com/rosterdb/roster/directory/directorytest"
 	"github.com/rosterdb/roster/directory/ldap"
-	"github.com/rosterdb/roster/directory/ldap/internal/slapd"
+	"github.com/rosterdb/roster/directory/ldap/slapdtest"
 	"github.com/rosterdb/roster/internal/dn"
 )
 
 const suffix = "dc=example"
 
 // start runs a slapd until the test ends.
-func start(t testing.TB, o slapd.Options) *slapd.Server {
+func start(t testing.TB, o slapdtest.Options) *slapdtest.Server {
 	t.Helper()
 	if o.Suffix == "" {
 		o.Suffix = suffix
 	}
-	s, err := slapd.Start(context.Background(), t.TempDir(), o)
-	if errors.Is(err, slapd.ErrMissing) {
+	s, err := slapdtest.Start(context.Background(), t.TempDir(), o)
+	if errors.Is(err, slapdtest.ErrMissing) {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -39,10 +39,10 @@ func start(t testing.TB, o slapd.Options) *slapd.Server {
 }
 
 // config is that of a reader of a server over StartTLS.
-func config(t testing.TB, s *slapd.Server) ldap.Config {
+func config(t testing.TB, s *slapdtest.Server) ldap.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(file, []byte(slapd.Password+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(slapdtest.Password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, base, _ := strings.Cut(s.Reader, ",")
@@ -60,14 +60,14 @@ func source(t testing.TB, c ldap.Config) *ldap.Source {
 }
 
 // admin is a connection that may change everything.
-func admin(t testing.TB, s *slapd.Server) *ldapv3.Conn {
+func admin(t testing.TB, s *slapdtest.Server) *ldapv3.Conn {
 	t.Helper()
 	conn, err := ldapv3.DialURL(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.Bind(s.Manager, slapd.Password); err != nil {
+	if err := conn.Bind(s.Manager, slapdtest.Password); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -100,7 +100,7 @@ func TestSuite(t *testing.T) {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s %v", sh.class, secure), func(t *testing.T) {
 				directorytest.Run(t, sh.options, func(t *testing.T, w directorytest.World) directory.Source {
-					s := start(t, slapd.Options{})
+					s := start(t, slapdtest.Options{})
 					sh.fill(t, admin(t, s), w)
 					c := config(t, s)
 					if secure {

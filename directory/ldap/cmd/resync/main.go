@@ -23,7 +23,7 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/directory"
 	"github.com/rosterdb/roster/directory/ldap"
-	"github.com/rosterdb/roster/directory/ldap/internal/slapd"
+	"github.com/rosterdb/roster/directory/ldap/slapdtest"
 )
 
 var (
@@ -61,13 +61,13 @@ func run(ctx context.Context, dir string) error {
 		return err
 	}
 	begin := time.Now()
-	s, err := slapd.Start(ctx, serverDir, slapd.Options{Suffix: suffix, LDIF: file, MaxBytes: 8 << 30})
+	s, err := slapdtest.Start(ctx, serverDir, slapdtest.Options{Suffix: suffix, LDIF: file, MaxBytes: 8 << 30})
 	if err != nil {
 		return err
 	}
 	defer s.Kill()
 	step("slapd loaded and started", begin)
-	if err := os.Setenv("RESYNC_PASSWORD", slapd.Password); err != nil {
+	if err := os.Setenv("RESYNC_PASSWORD", slapdtest.Password); err != nil {
 		return err
 	}
 	src, err := ldap.New(ldap.Config{

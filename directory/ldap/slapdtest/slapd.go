@@ -1,6 +1,6 @@
-// Package slapd runs OpenLDAP's server for tests: on loopback, in a folder of its
+// Package slapdtest runs OpenLDAP's server for tests: on loopback, in a folder of its
 // own, and no longer than they want it.
-package slapd
+package slapdtest
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package slapd
+package slapdtest
 
 import (
 	"crypto"
