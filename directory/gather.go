@@ -83,6 +83,7 @@ type gathered struct {
 	userRefs   map[int][]string // by user
 	userGroups map[int][]string // likewise, User.Groups
 	climbed    map[int32]bool   // symbols of members whose groups have been read
+	void       bool             // nothing was found, and the source has nothing else either
 	oneByOne   bool             // the source is a Climber and cannot
 	asked      []roster.UserID  // users that it is about
 	askedGroup []roster.GroupID

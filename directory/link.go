@@ -78,7 +78,7 @@ type Link struct {
 	src    Source
 	o      Options
 
-	syncing sync.Mutex // held by Sync: one at a time
+	syncing sync.Mutex // held by Sync and RefreshGroups: one at a time
 	names   locks      // held by Refresh: one at a time about each user
 	index   keyIndex
 
@@ -178,6 +178,8 @@ func (l *Link) Refresh(ctx context.Context, run Run, users ...string) (*Report, 
 // RefreshGroups makes groups, and all groups below them, what the source says.
 // Groups are named by name, or as directory:name.
 func (l *Link) RefreshGroups(ctx context.Context, run Run, groups ...string) (*Report, error) {
+	l.syncing.Lock() // a sync that began before would write what it read before
+	defer l.syncing.Unlock()
 	return l.observe(ctx, "refresh of groups", run, func() (*Report, error) {
 		names := make([]string, len(groups))
 		for i, name := range groups {

@@ -115,6 +115,27 @@ func TestGuardRefresh(t *testing.T) {
 	}
 }
 
+// TestVoid: a source that has nobody at all is not believed about one user either.
+func TestVoid(t *testing.T) {
+	c, e := made(10), open(t)
+	l := newLink(t, e, c.source(), directory.Options{})
+	sync_(t, l, directory.Run{})
+	before := e.Revision()
+	c.users, c.groups = map[string]string{}, map[string]string{}
+	if _, err := l.Refresh(t.Context(), directory.Run{}, "u1"); !errors.Is(err, directory.ErrTooMuch) {
+		t.Errorf("%v", err)
+	}
+	if _, err := l.RefreshGroups(t.Context(), directory.Run{}, "half"); !errors.Is(err, directory.ErrTooMuch) {
+		t.Errorf("%v", err)
+	}
+	if e.Revision() != before {
+		t.Error("something was changed")
+	}
+	if _, err := l.Refresh(t.Context(), directory.Run{Force: true}, "u1"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestVanished: what becomes of users that are gone, and of their names.
 func TestVanished(t *testing.T) {
 	c, e := made(20), open(t)
@@ -394,7 +415,33 @@ func TestAtOnce(t *testing.T) {
 			}
 		})
 	}
+	// Somebody else writes all the while, so that what was worked out on a view is
+	// worked out again.
+	stop := make(chan struct{})
+	writer := make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				writer <- nil
+				return
+			default:
+			}
+			_, err := e.Update(context.Background(), func(tx *roster.Txn) error {
+				_, err := tx.PutData("test", "key", []byte{byte(i), byte(i >> 8)})
+				return err
+			})
+			if err != nil {
+				writer <- err
+				return
+			}
+		}
+	}()
 	wg.Wait()
+	close(stop)
+	if err := <-writer; err != nil {
+		t.Error(err)
+	}
 	if report := sync_(t, l, directory.Run{}); !report.Diff.Empty() || len(report.Problems) > 0 {
 		t.Errorf("%+v", report)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -95,6 +96,11 @@ func (l *Link) gatherUsers(ctx context.Context, names []string) (*gathered, erro
 		folded := text.Fold(text.Normal(name))
 		if _, found := g.byName[hash(folded)]; !found && !g.had[folded] {
 			g.unknown = append(g.unknown, name)
+		}
+	}
+	if len(g.asked) > 0 && g.users.len() == 0 {
+		if err := none(ctx, l.src.Users(ctx), &g.void); err != nil {
+			return nil, err
 		}
 	}
 	for i := range g.users.len() {
@@ -325,11 +331,29 @@ func (l *Link) gatherGroups(ctx context.Context, names []string) (*gathered, err
 			g.unknown = append(g.unknown, name)
 		}
 	}
+	if len(g.askedGroup) > 0 && len(g.groups) == 0 {
+		if err := none(ctx, l.src.Groups(ctx), &g.void); err != nil {
+			return nil, err
+		}
+	}
 	if err := l.settleGroups(ctx, g); err != nil {
 		return nil, err
 	}
 	g.resolve()
 	return g, ctx.Err()
+}
+
+// none sets void if a source has nothing at all: then that what was asked for is
+// not there says more of the source than of that.
+func none[T any](ctx context.Context, all iter.Seq2[T, error], void *bool) error {
+	for _, err := range all {
+		if err != nil && !isEntryError(err) {
+			return err
+		}
+		return nil
+	}
+	*void = true
+	return ctx.Err()
 }
 
 // settleGroups asks about the groups of the engine that have names of groups that

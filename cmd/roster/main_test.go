@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/directory/ldap/slapdtest"
 )
 
 func TestMain(m *testing.M) {
@@ -68,10 +69,14 @@ func TestScripts(t *testing.T) {
 			"pipe":    pipe,
 			"latin1":  latin1,
 			"oneline": oneLineOfStderr,
+			"slapd":   runSlapd,
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "slapd":
+				return slapdtest.Installed(), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -81,6 +86,23 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// runSlapd runs `slapd FILE`: OpenLDAP's server, until the script ends, with the
+// entries of a file below dc=example. It sets URL, LDAPS, CA and READER, and writes
+// the reader's password to the file reader.txt.
+func runSlapd(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs("slapd")
+	ts.Check(os.Mkdir(dir, 0o700))
+	s, err := slapdtest.Start(context.Background(), dir, slapdtest.Options{Suffix: "dc=example"})
+	ts.Check(err)
+	ts.Defer(s.Kill)
+	ts.Check(s.Tool("ldapadd", ts.ReadFile(args[0])))
+	ts.Check(os.WriteFile(ts.MkAbs("reader.txt"), []byte(slapdtest.Password), 0o600))
+	ts.Setenv("URL", s.URL)
+	ts.Setenv("LDAPS", s.TLSURL)
+	ts.Setenv("CA", s.CAFile)
+	ts.Setenv("READER", s.Reader)
 }
 
 // await waits until a file is there.

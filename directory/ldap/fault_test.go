@@ -190,6 +190,38 @@ func TestKilledInMidSync(t *testing.T) {
 	x.healed(t, x.link(t, nil))
 }
 
+// TestRenamedInMidSync: a user that is renamed after the users were read, and before
+// the groups are, loses nothing.
+func TestRenamedInMidSync(t *testing.T) {
+	x := newSmall(t)
+	conn := admin(t, x.s)
+	src := &renaming{source(t, x.c), func() {
+		must(t, conn.ModifyDN(ldapv3.NewModifyDNRequest("uid=alice,dc=example", "uid=alicia", true, "")))
+		mod := ldapv3.NewModifyRequest("cn=staff,dc=example", nil)
+		mod.Replace("member", []string{"uid=alicia,dc=example", "uid=bob,dc=example"})
+		must(t, conn.Modify(mod))
+	}}
+	report, err := x.over(t, src).Sync(t.Context(), directory.Run{})
+	if err != nil || len(report.Diff.Removed) > 0 || report.Unresolved > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	report, err = x.link(t, nil).Sync(t.Context(), directory.Run{})
+	if err != nil || len(report.Diff.Users) != 1 || report.Diff.Users[0].Was != "alice" || len(report.Diff.Added)+len(report.Diff.Removed) > 0 {
+		t.Errorf("the next sync: %+v, %v", report, err)
+	}
+}
+
+// renaming is a source that does something before the groups are read.
+type renaming struct {
+	*ldap.Source
+	before func()
+}
+
+func (r *renaming) Groups(ctx context.Context) iter.Seq2[directory.Group, error] {
+	r.before()
+	return r.Source.Groups(ctx)
+}
+
 func TestWrongPassword(t *testing.T) {
 	x := newSmall(t)
 	write := func(text string) {

@@ -80,6 +80,12 @@ func Start(ctx context.Context, dir string, o Options) (*Server, error) {
 	return nil, fmt.Errorf("slapd does not start: %s", s.log.String())
 }
 
+// Installed reports whether Start can find what it runs.
+func Installed() bool {
+	_, err := find("slapd")
+	return err == nil
+}
+
 // find returns the path of a program of Debian's, which may be in sbin.
 func find(name string) (string, error) {
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/usr/lib/openldap", "/usr/libexec") {
