@@ -34,7 +34,7 @@ func made(n int) *company {
 	return c
 }
 
-func sync_(t *testing.T, l *directory.Link, run directory.Run) *directory.Report {
+func mustSync(t *testing.T, l *directory.Link, run directory.Run) *directory.Report {
 	t.Helper()
 	report, err := l.Sync(t.Context(), run)
 	if err != nil {
@@ -78,18 +78,18 @@ func TestGuard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, e := made(100), open(t)
 			l := newLink(t, e, c.source(), directory.Options{})
-			sync_(t, l, directory.Run{})
+			mustSync(t, l, directory.Run{})
 			change(c)
 			before := e.Revision()
 			var guard *directory.GuardError
 			if _, err := l.Sync(t.Context(), directory.Run{}); !errors.As(err, &guard) || !errors.Is(err, directory.ErrTooMuch) || guard.Removed == 0 {
 				t.Errorf("%v", err)
 			}
-			dry := sync_(t, l, directory.Run{DryRun: true})
+			dry := mustSync(t, l, directory.Run{DryRun: true})
 			if !errors.Is(dry.Refused, directory.ErrTooMuch) || dry.Diff.Empty() || e.Revision() != before {
 				t.Errorf("dry run: %+v", dry)
 			}
-			forced := sync_(t, l, directory.Run{Force: true})
+			forced := mustSync(t, l, directory.Run{Force: true})
 			if !slices.Equal(forced.Diff.Removed, dry.Diff.Removed) || !slices.Equal(forced.Diff.Users, dry.Diff.Users) || e.Revision() == before {
 				t.Errorf("forced: %+v, dry: %+v", forced.Diff, dry.Diff)
 			}
@@ -101,7 +101,7 @@ func TestGuard(t *testing.T) {
 func TestGuardRefresh(t *testing.T) {
 	c, e := made(100), open(t)
 	l := newLink(t, e, c.source(), directory.Options{})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	var names []string
 	for i := range 60 {
 		names = append(names, fmt.Sprintf("u%d", i))
@@ -119,7 +119,7 @@ func TestGuardRefresh(t *testing.T) {
 func TestVoid(t *testing.T) {
 	c, e := made(10), open(t)
 	l := newLink(t, e, c.source(), directory.Options{})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	before := e.Revision()
 	c.users, c.groups = map[string]string{}, map[string]string{}
 	if _, err := l.Refresh(t.Context(), directory.Run{}, "u1"); !errors.Is(err, directory.ErrTooMuch) {
@@ -140,10 +140,10 @@ func TestVoid(t *testing.T) {
 func TestVanished(t *testing.T) {
 	c, e := made(20), open(t)
 	l := newLink(t, e, c.source(), directory.Options{})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	first, _ := user(t, e, "u3")
 	delete(c.users, "k3")
-	report := sync_(t, l, directory.Run{})
+	report := mustSync(t, l, directory.Run{})
 	if rec, groups := user(t, e, "u3"); rec.Active || rec.ID != first.ID || len(groups) > 0 || directory.Count(report.Diff.Users, directory.Gone) != 1 {
 		t.Errorf("gone: %+v in %q, %+v", rec, groups, report.Diff)
 	}
@@ -156,11 +156,11 @@ func TestVanished(t *testing.T) {
 		}
 		return err
 	})
-	if report := sync_(t, l, directory.Run{}); !report.Diff.Empty() {
+	if report := mustSync(t, l, directory.Run{}); !report.Diff.Empty() {
 		t.Errorf("again: %+v", report.Diff)
 	}
 	c.users["k3"] = "u3"
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	if rec, groups := user(t, e, "u3"); !rec.Active || rec.ID != first.ID || !slices.Equal(groups, []string{"all"}) {
 		t.Errorf("back: %+v in %q", rec, groups)
 	}
@@ -186,7 +186,7 @@ func TestVanished(t *testing.T) {
 // TestSameUser: after a move to another server all keys are others.
 func TestSameUser(t *testing.T) {
 	c, e := made(20), open(t)
-	sync_(t, newLink(t, e, c.source(), directory.Options{}), directory.Run{})
+	mustSync(t, newLink(t, e, c.source(), directory.Options{}), directory.Run{})
 	before, _ := user(t, e, "u3")
 	moved := newCompany(true)
 	for k, name := range c.users {
@@ -196,7 +196,7 @@ func TestSameUser(t *testing.T) {
 	if _, err := newLink(t, e, moved.source(), directory.Options{}).Sync(t.Context(), directory.Run{}); !errors.Is(err, directory.ErrTooMuch) {
 		t.Errorf("%v", err)
 	}
-	report := sync_(t, newLink(t, e, moved.source(), directory.Options{Reused: directory.SameUser}), directory.Run{Force: true})
+	report := mustSync(t, newLink(t, e, moved.source(), directory.Options{Reused: directory.SameUser}), directory.Run{Force: true})
 	if after, _ := user(t, e, "u3"); after.ID != before.ID || directory.Count(report.Diff.Users, directory.Created|directory.Gone) > 0 {
 		t.Errorf("%+v was %+v: %+v", after, before, report.Diff.Users)
 	}
@@ -206,7 +206,7 @@ func TestSameUser(t *testing.T) {
 func TestDelete(t *testing.T) {
 	c, e := made(20), open(t)
 	l := newLink(t, e, c.source(), directory.Options{Vanished: directory.Delete, VanishedGroups: directory.Delete})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	rec, _ := user(t, e, "u1")
 	update(t, e, func(tx *roster.Txn) error {
 		if _, err := tx.PutOrganization(roster.Organization{ID: "acme"}); err != nil {
@@ -218,7 +218,7 @@ func TestDelete(t *testing.T) {
 	delete(c.users, "k1")
 	delete(c.users, "k2")
 	delete(c.groups, "gh")
-	report := sync_(t, l, directory.Run{Force: true})
+	report := mustSync(t, l, directory.Run{Force: true})
 	if after, groups := user(t, e, "u1"); after.Active || len(groups) > 0 || len(report.Problems) != 1 || !errors.Is(report.Problems[0], roster.ErrLastOwner) {
 		t.Errorf("the last owner: %+v in %q, %v", after, groups, report.Problems)
 	}
@@ -237,7 +237,7 @@ func TestDelete(t *testing.T) {
 func TestByHand(t *testing.T) {
 	c, e := made(10), open(t)
 	l := newLink(t, e, c.source(), directory.Options{})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	var admin, guest roster.UserID
 	var all, plain, club roster.GroupID
 	update(t, e, func(tx *roster.Txn) (err error) {
@@ -275,7 +275,7 @@ func TestByHand(t *testing.T) {
 	c.groups["gp"], c.has["gp"] = "Plain", map[string]bool{"k1": true} // a name that is taken
 	c.groups["ga"] = "everybody"
 	delete(c.has["ga"], "k5")
-	report := sync_(t, l, directory.Run{})
+	report := mustSync(t, l, directory.Run{})
 	if len(report.Problems) != 1 || !errors.Is(report.Problems[0], directory.ErrEntry) || len(report.Diff.Removed) != 1 {
 		t.Errorf("%+v", report)
 	}
@@ -309,7 +309,7 @@ func TestBadEntries(t *testing.T) {
 	c, e := made(10), open(t)
 	src := c.source()
 	l := newLink(t, e, src, directory.Options{})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	each := src.EachUser
 	src.EachUser = func(ctx context.Context) iter.Seq2[directory.User, error] {
 		return func(yield func(directory.User, error) bool) {
@@ -336,7 +336,7 @@ func TestBadEntries(t *testing.T) {
 			yield(directory.User{Key: "n2", Name: "n2"}, nil)
 		}
 	}
-	report := sync_(t, l, directory.Run{})
+	report := mustSync(t, l, directory.Run{})
 	if len(report.Problems) != 8 || len(report.Diff.Removed) > 1 {
 		t.Errorf("%d problems: %v; %+v", len(report.Problems), report.Problems, report.Diff)
 	}
@@ -442,7 +442,7 @@ func TestAtOnce(t *testing.T) {
 	if err := <-writer; err != nil {
 		t.Error(err)
 	}
-	if report := sync_(t, l, directory.Run{}); !report.Diff.Empty() || len(report.Problems) > 0 {
+	if report := mustSync(t, l, directory.Run{}); !report.Diff.Empty() || len(report.Problems) > 0 {
 		t.Errorf("%+v", report)
 	}
 	if _, groups := user(t, e, "u2"); !slices.Equal(groups, []string{"all", "half"}) {

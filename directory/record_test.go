@@ -26,7 +26,7 @@ func TestRecord(t *testing.T) {
 	}
 	e := open(t)
 	l := newLink(t, e, src, directory.Options{})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	update(t, e, func(tx *roster.Txn) error {
 		id, err := tx.FindUser("alice")
 		if err != nil {
@@ -44,7 +44,7 @@ func TestRecord(t *testing.T) {
 	check := func(step string, want roster.User) {
 		t.Helper()
 		for range 2 {
-			sync_(t, l, directory.Run{})
+			mustSync(t, l, directory.Run{})
 		}
 		got, _ := user(t, e, "alice")
 		if got.FullName != want.FullName || got.Email != want.Email || got.Description != want.Description || got.Active != want.Active || !maps.EqualFunc(got.Attributes, want.Attributes, slices.Equal[[]string]) {
@@ -66,7 +66,7 @@ func TestRecord(t *testing.T) {
 	want.FullName, want.Email, want.Description, want.Active = "", "", "", true
 	check("empty", want)
 	u.Attributes = map[string][]string{directory.KeyAttribute: {"forged"}}
-	if report := sync_(t, l, directory.Run{}); len(report.Problems) != 1 || !report.Diff.Empty() {
+	if report := mustSync(t, l, directory.Run{}); len(report.Problems) != 1 || !report.Diff.Empty() {
 		t.Errorf("a forged key: %+v", report)
 	}
 }
@@ -76,7 +76,7 @@ func TestRecord(t *testing.T) {
 func TestTakenNames(t *testing.T) {
 	c, e := made(10), open(t)
 	l := newLink(t, e, c.source(), directory.Options{})
-	sync_(t, l, directory.Run{})
+	mustSync(t, l, directory.Run{})
 	update(t, e, func(tx *roster.Txn) error {
 		d, err := tx.DirectoryByName("corp")
 		if err == nil {
@@ -108,7 +108,7 @@ func TestTakenNames(t *testing.T) {
 	if err != nil || len(report.Problems) > 0 {
 		t.Errorf("%+v, %v", report, err)
 	}
-	sync_(t, l, directory.Run{Force: true})
+	mustSync(t, l, directory.Run{Force: true})
 	view(t, e, func(tx *roster.Txn) error {
 		id, err := tx.FindGroup("half")
 		if err != nil || id != before {
@@ -121,7 +121,7 @@ func TestTakenNames(t *testing.T) {
 		}
 		return nil
 	})
-	if report := sync_(t, l, directory.Run{}); !report.Diff.Empty() {
+	if report := mustSync(t, l, directory.Run{}); !report.Diff.Empty() {
 		t.Errorf("again: %+v", report.Diff)
 	}
 }
