@@ -199,3 +199,25 @@ func TestSearchTextBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchReadOnlySmall opens a store that is too small for an index, which is
+// nothing to complain about.
+func TestSearchReadOnlySmall(t *testing.T) {
+	dir := t.TempDir()
+	r := rand.New(rand.NewPCG(35, 36))
+	if err := peopled(t, dir, roster.Options{}, r, 100).Close(); err != nil {
+		t.Fatal(err)
+	}
+	e, err := roster.Open(dir, roster.Options{ReadOnly: true, SearchAttributes: []string{"title"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	searchWell(t, e, r, 10)
+	time.Sleep(100 * time.Millisecond)
+	if p := e.Stats().SearchProblem; p != "" {
+		t.Error(p)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

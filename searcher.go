@@ -163,7 +163,7 @@ func (s *searcher) loop(ctx context.Context) {
 // serve opens or builds the index and keeps it in step until that fails or ctx
 // ends.
 func (s *searcher) serve(ctx context.Context) error {
-	if !s.e.opts.ReadOnly && !textindex.Exists(s.dir) {
+	if !textindex.Exists(s.dir) {
 		if err := s.grown(ctx); err != nil {
 			return err
 		}
