@@ -221,3 +221,59 @@ func TestSearchReadOnlySmall(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestSearchDomains searches where a thousand directories have one domain.
+func TestSearchDomains(t *testing.T) {
+	e, err := roster.Open(t.TempDir(), roster.WithIndexAbove(roster.Options{}, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	const dirs, users = 1000, 10_000
+	_, err = e.Update(ctx, func(tx *roster.Txn) error {
+		for i := range dirs {
+			d := roster.Directory{ID: roster.DirectoryID(i + 1), Name: fmt.Sprint("dir", i), Domain: "corp"}
+			if i == 0 {
+				d.Domain = "other"
+			}
+			if _, err := tx.PutDirectory(d); err != nil {
+				return err
+			}
+		}
+		for i := range users {
+			if _, err := tx.CreateUser(roster.User{Directory: roster.DirectoryID(i%dirs + 1), Username: fmt.Sprint("user", i)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	indexed(t, e)
+	for _, c := range []struct {
+		text string
+		want int
+	}{
+		{`corp\user`, users - users/dirs}, {`other\user`, users / dirs}, {`dir0\user`, users / dirs}, {"user1@corp", 1}, {"user0@corp", 0},
+		{strings.Repeat(`corp\user `, 32), users - users/dirs},
+	} {
+		for try := range 5 { // a busy machine is no failure
+			begin := time.Now()
+			view(t, e, func(tx *roster.Txn) error {
+				res, err := tx.Search(roster.SearchQuery{Text: c.text})
+				if err != nil || res.Total != c.want {
+					t.Errorf("%q finds %d, %v, want %d", c.text, res.Total, err, c.want)
+				}
+				return nil
+			})
+			d := time.Since(begin)
+			if d < 200*time.Millisecond {
+				break
+			}
+			if try == 4 {
+				t.Errorf("%q: %v", c.text, d)
+			}
+		}
+	}
+}

@@ -414,9 +414,7 @@ func (s *search) scopedTerm(x *indexed, t *match.Term, all *candidates) error {
 		here.free()
 		return err
 	}
-	for _, scope := range t.Scopes {
-		s.scoped(scope, *here.sure)
-	}
+	s.scoped(t.Scopes, *here.sure)
 	for i, w := range *here.sure {
 		(*here.unsure)[i] &^= w
 	}
@@ -429,19 +427,28 @@ func (s *search) scopedTerm(x *indexed, t *match.Term, all *candidates) error {
 	return nil
 }
 
-// scoped adds the users whom a scope means.
-func (s *search) scoped(scope match.Scope, words []uint64) {
-	if scope.Whole {
-		if u, ok := s.st.users.find(scope.Directory, scope.Name); ok {
-			words[u>>6] |= 1 << (u & 63)
+// scoped adds the users whom the scopes of a term mean, which differ in their
+// directories only. There may be thousands of those with one domain: the names
+// are walked once.
+func (s *search) scoped(scopes []match.Scope, words []uint64) {
+	if scopes[0].Whole {
+		for _, scope := range scopes {
+			if u, ok := s.st.users.find(scope.Directory, scope.Name); ok {
+				words[u>>6] |= 1 << (u & 63)
+			}
 		}
 		return
 	}
-	d := s.st.dir(DirectoryID(scope.Directory))
-	of := s.st.direct(d.set)
-	in := of.fillBits(s.words())
+	users := func(scope match.Scope) numbers { return s.st.direct(s.st.dir(DirectoryID(scope.Directory)).set) }
+	first := users(scopes[0])
+	in := first.fillBits(s.words())
 	defer bitArrays.Put(in)
-	from, to := s.names.prefix(&s.st.users.roll, scope.Name)
+	for _, scope := range scopes[1:] {
+		for u := range users(scope).all() {
+			(*in)[u>>6] |= 1 << (u & 63)
+		}
+	}
+	from, to := s.names.prefix(&s.st.users.roll, scopes[0].Name)
 	for u := range s.row(place{}, from, s.names.rank(from), s.names.rank(to)) {
 		words[u>>6] |= (*in)[u>>6] & (1 << (u & 63))
 	}
