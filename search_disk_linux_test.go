@@ -191,3 +191,45 @@ func TestSearchDiskFull(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchInUse opens an engine while something else, a backup or a process
+// that does not end, still has the files of the index. They are waited for, not
+// thrown away.
+func TestSearchInUse(t *testing.T) {
+	dir := t.TempDir()
+	e := peopled(t, dir, roster.WithIndexAbove(roster.Options{}, 1), rand.New(rand.NewPCG(37, 38)), 200)
+	indexed(t, e)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "search", "store", "root.bolt")
+	was, err := os.Stat(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	e, err = roster.Open(dir, roster.WithIndexAbove(roster.Options{SearchAttributes: []string{"title"}}, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for end := time.Now().Add(20 * time.Second); e.Stats().SearchProblem == ""; time.Sleep(10 * time.Millisecond) {
+		if _, ok := roster.SearchedTo(e); ok || time.Now().After(end) {
+			t.Fatal("nothing is wrong with files that are in use")
+		}
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	indexed(t, e)
+	if now, err := os.Stat(list); err != nil || !os.SameFile(was, now) {
+		t.Errorf("the index was built anew, %v", err)
+	}
+}

@@ -79,11 +79,12 @@ func (s *searcher) readNote(note []byte) (rev Revision, next uint32, ok bool) {
 }
 
 // open opens the index, goes on with one that was being built, or creates one in
-// the place of one that is of no use. It leaves alone what it may not read.
+// the place of one that is of no use. It leaves alone what it may not read, and
+// what is in use.
 func (s *searcher) open(ctx context.Context) (*keeper, error) {
 	k := &keeper{s: s, from: s.at.Load(), texts: textKeeper{own: new(radix.Owner), limit: s.e.opts.SearchTextBytes}}
 	next, err := k.openOld()
-	if s.e.opts.ReadOnly || errors.Is(err, fs.ErrPermission) || errors.Is(err, textindex.ErrStuck) {
+	if s.e.opts.ReadOnly || errors.Is(err, fs.ErrPermission) || errors.Is(err, textindex.ErrStuck) || errors.Is(err, textindex.ErrInUse) {
 		if err == nil && next != complete {
 			err = errors.Join(fmt.Errorf("search index: %w", textindex.ErrMissing), k.index.Close())
 		}

@@ -38,6 +38,7 @@ import (
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	index "github.com/blevesearch/bleve_index_api"
+	bolt "go.etcd.io/bbolt/errors"
 )
 
 // The fields of a document.
@@ -57,6 +58,7 @@ var (
 	ErrMissing = errors.New("textindex: there is no index")
 	ErrDamaged = errors.New("textindex: the index is damaged")
 	ErrStuck   = errors.New("textindex: Bleve does not answer")
+	ErrInUse   = errors.New("textindex: something else has the index open")
 )
 
 // Document is what the index holds under a number. It may have no terms: it is
@@ -98,7 +100,9 @@ func Create(dir string) (x *Index, err error) {
 }
 
 // Open opens the index in the folder dir, with its note. It returns ErrMissing
-// or ErrDamaged for one that has to be created anew. With readOnly no byte of
+// or ErrDamaged for one that has to be created anew, and ErrInUse for one whose
+// files somebody has open, an Index perhaps whose Close was ErrStuck: creating
+// another one in that folder would have both write the same files. With readOnly no byte of
 // the folder is changed.
 func Open(dir string, readOnly bool) (x *Index, note []byte, err error) {
 	if err := guard(func() error { return verify(storeDir(dir)) }); err != nil {
@@ -147,6 +151,9 @@ func open(dir string, readOnly bool) (*Index, error) {
 	})
 	if err != nil {
 		x.queue.Close()
+		if errors.Is(err, bolt.ErrTimeout) {
+			err = ErrInUse
+		}
 		return nil, err
 	}
 	x.stats = x.bleve.(*scorch.Scorch).Stats().(*scorch.Stats)
