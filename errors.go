@@ -30,7 +30,7 @@ var (
 	ErrLimit = errors.New("roster: limit exceeded")
 	// ErrReadOnlyTxn is returned by writing methods of a Txn of View.
 	ErrReadOnlyTxn = errors.New("roster: transaction is read-only")
-	// ErrSearchNotReady is returned by Search while the search index is being built and there are too many users to look through. Ask again later, or within a smaller set.
+	// ErrSearchNotReady is returned by Search while the search index is being built, or in a View that is older than very many edits, when there are too many users to look at. Ask again later, in a new View, or within a smaller set.
 	ErrSearchNotReady = errors.New("roster: search index is not ready")
 	// ErrTxnDone is returned by methods of a Txn whose closure has returned.
 	ErrTxnDone = errors.New("roster: transaction has ended")

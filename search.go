@@ -90,13 +90,13 @@ const (
 
 // Search finds users by what people type. It reads the revision of the View, or
 // the state of the Update with what it has changed so far, however far the
-// search index has come: users that changed since are looked at themselves.
-// While there is no index, as after Open of a store whose index is missing or
-// damaged, it looks through all users, a million in some seconds; that ends with
-// ErrSearchNotReady after five, or earlier with the error of the context. It
-// returns ErrInvalid for a query beyond its limits, for text that is not UTF-8
-// and for a cursor that is none, and ErrNotFound for a directory that does not
-// exist.
+// search index has come: users that changed since are looked at themselves, which
+// takes some microseconds each. While there is no index, as after Open of a store
+// whose index is missing or damaged, it looks through all users, a million in some
+// seconds. Either ends with ErrSearchNotReady after five seconds, or earlier with
+// the error of the context. It returns ErrInvalid for a query beyond its limits,
+// for text that is not UTF-8 and for a cursor that is none, and ErrNotFound for a
+// directory that does not exist.
 func (tx *Txn) Search(q SearchQuery) (SearchResult, error) {
 	st, err := tx.snapshot()
 	if err != nil {
@@ -240,7 +240,9 @@ func (s *search) page(f *found) (out SearchResult, err error) {
 	for u, err := range s.sequence(f) {
 		switch {
 		case err == errEnough:
-			out.Next = s.cursor(u)
+			if s.limit > 0 {
+				out.Next = s.cursor(u)
+			}
 		case err != nil:
 			return SearchResult{}, err
 		case s.limit < 0 && f.atLeast: // to count them

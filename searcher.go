@@ -2,6 +2,7 @@ package roster
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,9 @@ type searcher struct {
 
 	now atomic.Pointer[indexed] // what searches use; nil for none
 	at  atomic.Pointer[edit]    // not newer than the published index; nil if no history is kept
+
+	stuck *textindex.Index // has not let go of the folder; for the goroutine alone
+	odd   int              // openings in a row that failed; likewise
 
 	doubt chan struct{} // a token: a search has met an error
 	asked atomic.Bool   // somebody has searched
@@ -147,7 +151,7 @@ func (s *searcher) loop(ctx context.Context) {
 		began := time.Now()
 		err := s.serve(ctx)
 		s.publish(nil, 0)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return
 		}
 		s.note(err)

@@ -9,12 +9,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/cespare/xxhash/v2"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/rosterdb/roster/internal/match"
 	"github.com/rosterdb/roster/internal/radix"
 	"github.com/rosterdb/roster/internal/textindex"
+	"github.com/rosterdb/roster/store"
 )
 
 // keeper has the search index open.
@@ -38,7 +42,15 @@ const settlePatience = 500 * time.Millisecond
 
 func (k *keeper) close() error {
 	k.index.Settle(context.Background(), settlePatience)
-	return k.index.Close()
+	return k.shut()
+}
+
+func (k *keeper) shut() error {
+	err := k.index.Close()
+	if errors.Is(err, textindex.ErrStuck) {
+		k.s.stuck = k.index
+	}
+	return err
 }
 
 // noteVersion is that of what is put into the index. With another one, an index
@@ -65,7 +77,8 @@ func (s *searcher) identity() []byte {
 	}
 	slices.Sort(attributes)
 	b := append([]byte{noteVersion}, uuid[:]...)
-	return binary.BigEndian.AppendUint64(b, xxhash.Sum64String(strings.Join(attributes, "\x00")))
+	made := append(attributes, unicode.Version, norm.Version, cases.UnicodeVersion) // what folding depends on
+	return binary.BigEndian.AppendUint64(b, xxhash.Sum64String(strings.Join(made, "\x00")))
 }
 
 // readNote is the reverse of noteOf. It is false for an index of something else.
@@ -83,10 +96,23 @@ func (s *searcher) readNote(note []byte) (rev Revision, next uint32, ok bool) {
 // what is in use.
 func (s *searcher) open(ctx context.Context) (*keeper, error) {
 	k := &keeper{s: s, from: s.at.Load(), texts: textKeeper{own: new(radix.Owner), limit: s.e.opts.SearchTextBytes}}
+	if s.stuck != nil {
+		select {
+		case <-s.stuck.Closed():
+			s.stuck = nil
+		default:
+			return nil, textindex.ErrStuck
+		}
+	}
 	next, err := k.openOld()
+	if err == nil || useless(err) {
+		s.odd = 0
+	} else if s.odd++; s.odd <= oddTries {
+		return nil, err
+	}
 	if s.e.opts.ReadOnly || errors.Is(err, fs.ErrPermission) || errors.Is(err, textindex.ErrStuck) || errors.Is(err, textindex.ErrInUse) {
 		if err == nil && next != complete {
-			err = errors.Join(fmt.Errorf("search index: %w", textindex.ErrMissing), k.index.Close())
+			err = errors.Join(fmt.Errorf("search index: %w", textindex.ErrMissing), k.shut())
 		}
 		return k, err
 	}
@@ -105,6 +131,15 @@ func (s *searcher) open(ctx context.Context) (*keeper, error) {
 		}
 	}
 	return k, nil
+}
+
+// oddTries is how often an index is tried again that cannot be opened for a reason
+// that may pass, too many open files perhaps, before it is built anew.
+const oddTries = 3
+
+// useless reports whether an error says that an index is of no use.
+func useless(err error) bool {
+	return errors.Is(err, textindex.ErrMissing) || errors.Is(err, textindex.ErrDamaged) || errors.Is(err, ErrTrimmed)
 }
 
 // openOld opens an index that is there, and returns the first user who is not in
@@ -127,7 +162,7 @@ func (k *keeper) openOld() (next uint32, err error) {
 		err = k.compare(next)
 	}
 	if err != nil {
-		return 0, errors.Join(err, index.Close())
+		return 0, errors.Join(err, k.shut())
 	}
 	return next, nil
 }
@@ -391,12 +426,20 @@ func (k *keeper) publish() error {
 	if err != nil {
 		return err
 	}
-	if !k.s.e.opts.ReadOnly && snapshot.Segments() > mergeAbove && snapshot.Spread() >= snapshot.Len()/mergeShare {
+	if !k.s.e.opts.ReadOnly && snapshot.Segments() > mergeAbove && snapshot.Spread() >= snapshot.Len()/mergeShare && k.room() {
 		k.index.Merge()
 		k.sweep = 2 // Bleve removes files when it writes, and those that we have let go of by then
 	}
 	k.s.publish(&indexed{snapshot: snapshot, texts: k.texts.snapshot(), rev: k.rev, from: k.from, also: k.also}, k.texts.bytes)
 	return nil
+}
+
+// room reports whether there is room on disk for everything to be written again,
+// and for a fold at the same time: Badger maps what it writes, so the index must
+// not take what a fold counts on.
+func (k *keeper) room() bool {
+	free, err := store.OS{}.Free(k.s.dir)
+	return err == nil && free >= 2*textindex.Bytes(k.s.dir)+4*k.s.e.opts.FoldBytes
 }
 
 // All segments are merged into one when there are more than mergeAbove and one

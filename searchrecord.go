@@ -82,7 +82,7 @@ func (r *recordReader) take(f field) error {
 	return nil
 }
 
-// maxSearchedValues bounds how many values of attributes are searched of a user.
+// maxSearchedValues bounds how many values of an attribute are searched.
 const maxSearchedValues = 64
 
 func (r *recordReader) takeAttribute(val string) error {

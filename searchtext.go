@@ -20,7 +20,7 @@ import (
 // A size of 0 is that of a user who does not exist or is not kept.
 type texts struct {
 	pages radix.Tree[string]
-	whole bool // everybody in the index is kept
+	whole bool // everybody in the index is kept, but for the few with very long texts
 }
 
 const textPage = 16

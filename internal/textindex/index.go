@@ -34,6 +34,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
@@ -52,8 +53,8 @@ const noteKey = "roster"
 
 const metaJSON = `{"storage":"","index_type":"scorch"}`
 
-// Errors of this package. Whatever else it returns comes from Bleve or the
-// operating system, and means that this folder is of no use now.
+// Errors of this package. Whatever else it returns comes from Bleve or, where a
+// folder is opened, from the operating system: later that may be over.
 var (
 	ErrMissing = errors.New("textindex: there is no index")
 	ErrDamaged = errors.New("textindex: the index is damaged")
@@ -78,6 +79,7 @@ type Index struct {
 	queue   *index.AnalysisQueue
 	arrays  arrays
 	careful atomic.Bool // read through Bleve's stable interface only
+	closed  chan struct{}
 	merging atomic.Bool
 
 	mu     sync.Mutex
@@ -131,7 +133,7 @@ func storeDir(dir string) string { return filepath.Join(dir, "store") }
 const napMillis = 100
 
 func open(dir string, readOnly bool) (*Index, error) {
-	x := &Index{dir: dir, queue: index.NewAnalysisQueue(1)}
+	x := &Index{dir: dir, queue: index.NewAnalysisQueue(1), closed: make(chan struct{})}
 	x.arrays.init()
 	config := map[string]any{
 		"path":                   storeDir(dir),
@@ -151,8 +153,12 @@ func open(dir string, readOnly bool) (*Index, error) {
 	})
 	if err != nil {
 		x.queue.Close()
-		if errors.Is(err, bolt.ErrTimeout) {
+		var system syscall.Errno
+		switch {
+		case errors.Is(err, bolt.ErrTimeout):
 			err = ErrInUse
+		case !errors.As(err, &system):
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		return nil, err
 	}
@@ -264,15 +270,19 @@ func (x *Index) Settle(ctx context.Context, patience time.Duration) error {
 // closePatience is how long Close waits for Bleve.
 const closePatience = 5 * time.Second
 
-// Close releases the folder. Snapshots stay readable. ErrStuck says that some of
-// Bleve's goroutines go on.
+// Close releases the folder. Snapshots stay readable. ErrStuck says that Bleve
+// goes on with it; see Closed.
 func (x *Index) Close() error {
-	err := deadline(closePatience, x.bleve.Close)
-	if !errors.Is(err, ErrStuck) {
+	return deadline(closePatience, func() error {
+		defer close(x.closed)
+		err := x.bleve.Close()
 		x.queue.Close()
-	}
-	return err
+		return err
+	})
 }
+
+// Closed returns a channel that is closed when the folder has been released.
+func (x *Index) Closed() <-chan struct{} { return x.closed }
 
 // Bytes returns how many bytes the files of the index in the folder dir have.
 func Bytes(dir string) (n int64) {
