@@ -116,6 +116,9 @@ func (b *Builder) PutData(space, key string, value []byte) error {
 	return b.forget(err)
 }
 
+// Data is Txn.Data.
+func (b *Builder) Data(space, key string) ([]byte, error) { return b.tx.Data(space, key) }
+
 // forget drops what a transaction keeps for its record and for undoing: nothing
 // of a Builder is undone in part.
 func (b *Builder) forget(err error) error {

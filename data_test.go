@@ -3,6 +3,7 @@ package roster_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -217,10 +218,22 @@ func TestDataLife(t *testing.T) {
 	}
 }
 
+// wantValue compares what a Builder has under B, "" being nothing.
+func wantValue(b *roster.Builder, want string) error {
+	v, err := b.Data("s", "B")
+	if want == "" && errors.Is(err, roster.ErrNotFound) {
+		return nil
+	}
+	if string(v) != want {
+		return fmt.Errorf("built %q, %w", v, err)
+	}
+	return err
+}
+
 func TestDataBuild(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	err := roster.Build(ctx, dir, roster.Options{}, func(b *roster.Builder) error {
-		return errors.Join(b.PutData("s", "B", []byte("1")), b.PutData("s", "a", []byte("2")), b.PutData("s", "B", []byte("3")))
+		return errors.Join(wantValue(b, ""), b.PutData("s", "B", []byte("1")), wantValue(b, "1"), b.PutData("s", "a", []byte("2")), b.PutData("s", "B", []byte("3")))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/internal/text"
 )
 
@@ -44,7 +46,10 @@ type applier struct {
 	known     map[roster.DirectoryID]bool
 	uids      uidChanges
 	orgs      map[key]*orgFacts
-	demotions map[position]bool // lines that take an owner's rights away
+	demotions map[position]bool        // lines that take an owner's rights away
+	hashes    map[position]access.Hash // of lines with a password or a secret
+	anyone    map[string][]target      // users that API keys name without a directory
+	now       time.Time                // of accounts and API keys that say no other
 	sum       Summary
 	selves    int64      // groups that are their own member
 	first     *reference // of the members that name nothing; nil also when all of them name LDIF entries that are neither users nor groups
@@ -59,6 +64,9 @@ type applier struct {
 // already changes nothing. A plan may be applied more than once.
 func (p *Plan) Apply(ctx context.Context, e *roster.Engine) (Summary, error) {
 	a := newApplier(ctx, p)
+	if err := a.hash(e); err != nil {
+		return Summary{}, err
+	}
 	if p.Small() {
 		return a.result(a.whole(e))
 	}
@@ -71,6 +79,9 @@ func (p *Plan) Apply(ctx context.Context, e *roster.Engine) (Summary, error) {
 func (p *Plan) Build(ctx context.Context, dir string, o roster.Options) (Summary, error) {
 	a := newApplier(ctx, p)
 	if err := a.check(nil); err != nil {
+		return Summary{}, err
+	}
+	if err := a.hash(nil); err != nil {
 		return Summary{}, err
 	}
 	a.sum.Revision = 1
@@ -88,7 +99,7 @@ func (p *Plan) Check(ctx context.Context) error {
 
 // Small reports whether Apply writes the plan in one Update.
 func (p *Plan) Small() bool {
-	return p.Len() <= wholeRecords && p.records.size+p.organizations.size <= wholeBytes
+	return p.Len() <= wholeRecords && p.records.size+p.organizations.size+p.credentials.size <= wholeBytes
 }
 
 func newApplier(ctx context.Context, p *Plan) *applier {
@@ -96,6 +107,7 @@ func newApplier(ctx context.Context, p *Plan) *applier {
 		ctx: ctx, plan: p,
 		ids: make([]uint32, len(p.kindOf)), outside: map[symbol]uint32{}, known: map[roster.DirectoryID]bool{},
 		uids: uidChanges{gone: map[uint32]bool{}, not: map[uint32]string{}}, orgs: map[key]*orgFacts{}, demotions: map[position]bool{},
+		hashes: map[position]access.Hash{}, anyone: map[string][]target{}, now: time.Now(),
 	}
 	for i := range a.ids {
 		a.ids[i] = absent
@@ -191,11 +203,15 @@ func (a *applier) check(tx *roster.Txn) error {
 	a.sum = Summary{
 		Users: a.plan.count[kindUser], Groups: a.plan.count[kindGroup],
 		Organizations: a.plan.count[kindOrganization], Roles: a.plan.count[kindRole],
+		Accounts: a.plan.count[kindAccount], Keys: a.plan.count[kindKey],
 	}
 	if err := a.countLinks(); err != nil {
 		return err
 	}
 	if err := a.checkOrganizations(tx); err != nil {
+		return err
+	}
+	if err := a.checkCredentials(tx); err != nil {
 		return err
 	}
 	return a.strict()

@@ -52,6 +52,19 @@
 // membership of each user. If none says so it stays where it is, or is the first
 // membership in the file; isDefault false takes it from nobody.
 //
+// # Accounts and API keys
+//
+// An account names its user by directory and name. An API key may leave out the
+// directory where one user has that name. Unlike members, a user that nothing
+// defines is an error.
+//
+// Passwords and secrets are hashed before anything is written, some ten
+// milliseconds each, and are stored nowhere else: in the temporary files they are
+// encrypted, and no error shows them. One whose hash the store has already is left
+// alone. An export holds passwordHash and secretHash, which are taken as they are.
+//
+// Tokens that were issued are good in the store that issued them only.
+//
 // # Times
 //
 // Users, groups, directories, organisations, roles and organisation memberships

@@ -12,8 +12,7 @@ var (
 	// MaxLine and MaxRecord.
 	ErrTooLong = errors.New("too long")
 	// ErrUnsupported: the input is well formed and asks for something that an
-	// import does not do: a change record, a value by URL, a kind of record
-	// that this version does not store.
+	// import does not do: a change record, a value by URL.
 	ErrUnsupported = errors.New("not supported")
 	// ErrDuplicate: two records of the input claim the same name, number or
 	// distinguished name, or one claims what another record of the store has.

@@ -27,12 +27,14 @@ type ExportOptions struct {
 // been written) and in LDIF (at once) by its members, users by name and then
 // groups by name. In JSON lines follow the administrators of all groups in the
 // same order; organisations by ID; roles by organisation and ID; memberships of
-// organisations by organisation and the user's name and directory. Names and IDs
-// stand in the order of their foldings.
+// organisations by organisation and the user's name and directory; accounts by the
+// user's directory and name; API keys by ID. Names and IDs stand in the order of
+// their foldings, the IDs of API keys in that of their bytes. Of passwords and
+// secrets there are hashes; keep such a file as you keep the store.
 //
 // JSON lines hold everything. What LDIF and CSV cannot hold is told to Warn:
 // numbers and uids, times, abilities, which directory a record belongs to,
-// administrators, organisations; CSV, which is a table of users by directory and
+// administrators, organisations, accounts, API keys; CSV, which is a table of users by directory and
 // name with their direct groups, holds no nested groups and no attributes either.
 //
 // CSV is written as it is stored: a text that begins with =, +, - or @ is a
@@ -215,6 +217,9 @@ func (x *exporter) jsonLines() error {
 	}
 	if err == nil {
 		err = x.organizations()
+	}
+	if err == nil {
+		err = x.credentials()
 	}
 	return err
 }

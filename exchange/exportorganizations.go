@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -142,5 +143,8 @@ func (x *exporter) countOrganizations(left leftOut) error {
 		}
 		left.add("administrators of groups: left out", users.Len()+len(groups))
 	}
-	return x.ctx.Err()
+	users, keys, err := x.collectCredentials()
+	left.add("accounts: left out", len(users))
+	left.add("API keys: left out", len(keys))
+	return errors.Join(err, x.ctx.Err())
 }

@@ -68,6 +68,10 @@ func FuzzJSONLines(f *testing.F) {
 	f.Add(`{"kind":"role","organization":"org_1","id":"role_a","name":"Admin","permissions":["*"]}`)
 	f.Add(company + `{"kind":"admin","directory":1,"group":"sales","byGroup":"leads","byGroupDirectory":1}
 {"kind":"orgMembership","organization":"org_1","user":"usr_2","isOwner":false,"allowedIps":["76.*.*.*","201.54.122.0/24","2a00::1"],"updatedTime":"2026-01-01T00:00:00Z"}`)
+	f.Add(directory + `{"kind":"user","directory":1,"username":"root"}
+{"kind":"account","directory":1,"user":"root","passwordHash":"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$` + strings.Repeat("A", 43) + `","privileges":["*"]}
+{"kind":"apiKey","id":"1","secret":"k","user":"root","endpoints":["/api/ingress/*"],"ips":["10.0.0.1"],"expiresTime":null}
+{"kind":"apiKey","id":"2","secretHash":"$sha256$` + strings.Repeat("A", 43) + `","directory":1,"user":"root"}`)
 	f.Add(`{"a":[[[[[[{}]]]]]]}`)
 	f.Fuzz(func(t *testing.T, text string) { checkInput(t, exchange.JSONLines, text) })
 }

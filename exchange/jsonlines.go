@@ -84,10 +84,12 @@ func (r *jsonReader) line(line []byte) error {
 		return r.role()
 	case "orgMembership":
 		return r.orgMembership()
-	case "account", "apiKey":
-		return problemf(ErrUnsupported, "this version does not store records of kind %q: take these lines out of the input", name)
+	case "account":
+		return r.account()
+	case "apiKey":
+		return r.apiKey()
 	}
-	return problemf(ErrMalformed, "kind %q is unknown (directory, user, group, member, admin, organization, role, orgMembership)", name)
+	return problemf(ErrMalformed, "kind %q is unknown (directory, user, group, member, admin, organization, role, orgMembership, account, apiKey)", name)
 }
 
 // split cuts a line into its fields. The decoder refuses what JSON leaves to

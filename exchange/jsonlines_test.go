@@ -23,7 +23,7 @@ func TestJSONLinesRefused(t *testing.T) {
 		"no kind":               {`{"directory":1,"username":"a"}`, exchange.ErrMalformed, `"kind" is missing`},
 		"kind is a number":      {`{"kind":1}`, exchange.ErrMalformed, `"kind" must be a string`},
 		"unknown kind":          {`{"kind":"usr"}`, exchange.ErrMalformed, `"usr" is unknown`},
-		"kind of a later time":  {`{"kind":"apiKey","id":"1"}`, exchange.ErrUnsupported, `does not store records of kind "apiKey"`},
+		"key of nobody":         {`{"kind":"apiKey","id":"1"}`, exchange.ErrMalformed, `an apiKey needs "id" and "user"`},
 		"unknown field":         {`{"kind":"user","directory":1,"username":"a","mail":"x"}`, exchange.ErrMalformed, `"mail" of a user is unknown`},
 		"field of another kind": {`{"kind":"group","directory":1,"name":"a","email":"x"}`, exchange.ErrMalformed, `"email" of a group is unknown`},
 		"field in other case":   {`{"kind":"user","directory":1,"Username":"a"}`, exchange.ErrMalformed, `"Username" of a user is unknown`},

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/internal/text"
 )
 
@@ -50,6 +51,7 @@ type Stage string
 
 const (
 	Reading Stage = "reading" // counts bytes of the input; the total is not known
+	Hashing Stage = "hashing" // counts passwords and secrets of accounts and API keys
 	Storing Stage = "storing" // counts records and memberships
 	Writing Stage = "writing" // likewise
 )
@@ -69,6 +71,10 @@ type Options struct {
 	// Strict makes a member, an administrator or the user of an organisation
 	// membership that names nobody an error. Otherwise it is left out and counted.
 	Strict bool
+
+	// Hasher hashes the passwords and secrets of accounts and API keys. Nil: one
+	// with the defaults of package access.
+	Hasher *access.Hasher
 
 	// TempDir is where what was read is spooled. "" means the system's folder.
 	// It takes about as much as the input, and nothing stays.
@@ -90,7 +96,9 @@ type Summary struct {
 	Admins         int64 // resolved administrators of groups, users and groups
 	Organizations  int64
 	Roles          int64
-	OrgMemberships int64           // those whose user is resolved
+	OrgMemberships int64 // those whose user is resolved
+	Accounts       int64
+	Keys           int64           // API keys
 	Unresolved     int64           // members, administrators and users of organisation memberships that name nobody
 	Revision       roster.Revision // the store's newest, in which all of it is
 }
@@ -105,8 +113,11 @@ type Plan struct {
 
 	records       *spool // users and groups, framed
 	organizations *spool // organisations, roles and their memberships, framed
+	credentials   *spool // accounts and API keys, framed
 	edges         *spool // memberships and administrators of groups, edgeBytes each
 
+	sealer      *sealer // of what is secret in the spool of credentials
+	secrets     int64   // passwords and secrets that are still to be hashed
 	directories []record
 	kindOf      []kind       // of each user and group, by number; 0: an LDIF entry that is neither
 	positions   []position   // where each stands
@@ -141,7 +152,7 @@ const edgeBytes = 9
 func Read(ctx context.Context, o Options, inputs ...Input) (*Plan, error) {
 	p := &Plan{opts: o, format: Auto, symbols: newSymbols()}
 	var err error
-	for _, s := range []**spool{&p.records, &p.organizations, &p.edges} {
+	for _, s := range []**spool{&p.records, &p.organizations, &p.credentials, &p.edges} {
 		if *s, err = newSpool(o.TempDir); err != nil {
 			p.Close()
 			return nil, err
@@ -166,7 +177,7 @@ func Read(ctx context.Context, o Options, inputs ...Input) (*Plan, error) {
 // Close removes the temporary files of the plan.
 func (p *Plan) Close() error {
 	var err error
-	for _, s := range []*spool{p.records, p.organizations, p.edges} {
+	for _, s := range []*spool{p.records, p.organizations, p.credentials, p.edges} {
 		if s != nil {
 			err = errors.Join(err, s.Close())
 		}

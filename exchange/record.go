@@ -21,6 +21,8 @@ const (
 	kindOrganization
 	kindRole
 	kindOrgMembership
+	kindAccount
+	kindKey
 	kinds = iota + 1
 )
 
@@ -38,6 +40,10 @@ func (k kind) String() string {
 		return "role"
 	case kindOrgMembership:
 		return "orgMembership"
+	case kindAccount:
+		return "account"
+	case kindKey:
+		return "apiKey"
 	}
 	return "record"
 }
@@ -64,6 +70,10 @@ const (
 	hasRoles
 	hasNetworks
 	hasOwner
+	hasSecret // a password or a secret, hashed or not
+	hasPrivileges
+	hasEndpoints
+	hasExpires
 
 	// onlyNew: the record is there because something named it. One that exists
 	// stays as it is.

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/exchange"
 	"github.com/rosterdb/roster/internal/text"
 )
@@ -93,6 +94,54 @@ func fill(t *rapid.T, tx *roster.Txn) {
 		}
 	}
 	fillOrganizations(t, tx, users)
+	fillCredentials(t, tx, users)
+}
+
+// someHashes are hashes of nothing in particular.
+var someHashes = []string{
+	"$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$" + strings.Repeat("A", 43), "$argon2id$v=19$m=16,t=2,p=2$c29tZXNhbHRz$" + strings.Repeat("B", 42) + "A",
+	"$sha256$" + strings.Repeat("C", 42) + "A",
+}
+
+// fillCredentials gives some users accounts and API keys, some of one secret.
+func fillCredentials(t *rapid.T, tx *roster.Txn, users []roster.UserID) {
+	if len(users) == 0 {
+		return
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	hashes := make([]access.Hash, len(someHashes)+1) // the last one is none
+	for i, s := range someHashes {
+		h, err := access.ParseHash(s)
+		must(t, err)
+		hashes[i] = h
+	}
+	list := func(name string, of ...string) []string {
+		return rapid.SliceOfN(rapid.SampledFrom(of), 0, 3).Draw(t, name)
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "accounts") {
+		a := access.Account{User: rapid.SampledFrom(users).Draw(t, "user"), Privileges: list("privileges", "*", "b", "a", "Ü\"\\")}
+		a.Password = rapid.SampledFrom([]access.Hash{hashes[0], hashes[1], hashes[3]}).Draw(t, "hash")
+		if rapid.Bool().Draw(t, "dated") {
+			a.Created, a.Updated = anyTime.Draw(t, "created").UTC(), anyTime.Draw(t, "updated").UTC()
+		}
+		must(t, second(access.PutAccount(tx, a, at)))
+		if rapid.IntRange(0, 4).Draw(t, "what becomes of it") == 0 {
+			must(t, access.DeleteAccount(tx, a.User, at))
+		}
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "keys") {
+		k := access.Key{
+			ID: rapid.SampledFrom([]string{"1", "2", "a b", "Ü"}).Draw(t, "id"), User: rapid.SampledFrom(users).Draw(t, "user"),
+			Secret: rapid.SampledFrom(hashes[:3]).Draw(t, "hash"), Endpoints: list("endpoints", "/a", "/a/*", "*"),
+		}
+		var err error
+		k.Addresses, err = access.ParseAddresses(list("addresses", "10.0.0.1", "192.0.2.0/24", "::/0"))
+		must(t, err)
+		if rapid.Bool().Draw(t, "expires") {
+			k.Expires = anyTime.Draw(t, "expires")
+		}
+		must(t, second(access.PutKey(tx, k, at)))
+	}
 }
 
 func second[T any](_ T, err error) error { return err }

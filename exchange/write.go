@@ -21,6 +21,7 @@ type writer interface {
 	PutOrganization(o roster.Organization) error
 	PutRole(r roster.Role) error
 	PutOrgMembership(m roster.OrgMembership) error
+	Data(space, key string) ([]byte, error)
 }
 
 // txnWriter is a transaction as a writer: what it changed is not asked for.
@@ -120,7 +121,7 @@ func (b *batch[T]) flush() error {
 // write writes directories and what is in them, then organisations and what is
 // in them, each before what refers to it.
 func (a *applier) write() error {
-	for _, step := range []func() error{a.writeDirectories, a.writeRecords, a.writeLinks, a.writeOrganizations} {
+	for _, step := range []func() error{a.writeDirectories, a.writeRecords, a.writeLinks, a.writeOrganizations, a.writeCredentials} {
 		if err := step(); err != nil {
 			return err
 		}

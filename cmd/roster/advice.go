@@ -59,7 +59,10 @@ var advices = []struct {
 	{roster.ErrSearchNotReady, "", "ask again later, or within a smaller set (--in)"},
 	{roster.ErrNotFound, `role "`, "check the spelling; `roster role list ORG` lists those that there are"},
 	{roster.ErrNotFound, `organisation "`, "check the spelling; `roster org list` lists those that there are"},
+	{roster.ErrNotFound, "API key ", "check the spelling; `roster key list` lists those that there are"},
+	{roster.ErrNotFound, "account of ", "it has none: set a password first (roster passwd USER)"},
 	{roster.ErrNotFound, "", "check the spelling, or ask `roster members all` and `roster groups USER`"},
+	{roster.ErrExists, "API key ", "choose another --id, or revoke that one first (roster key revoke ID)"},
 	{roster.ErrInvalid, "is not public", "allow the addresses that the user is seen with on the internet"},
 	{roster.ErrSyntax, "", `an expression is made of group names, &, |, ! and parentheses; quote "a name with spaces"`},
 }
@@ -90,5 +93,5 @@ func (p *program) adviseOpen(err error) string {
 // plain is the text of an error without the package's name in front of its
 // parts, which only a programmer wants to see.
 func plain(err error) string {
-	return strings.ReplaceAll(strings.ReplaceAll(err.Error(), "roster: ", ""), "directory: ", "")
+	return strings.NewReplacer("roster: ", "", "directory: ", "", "access: ", "").Replace(err.Error())
 }

@@ -103,6 +103,8 @@ below; those of the commands go on from it.`,
 			"roster role put acme clerk --permission orders.read",
 			"roster org join acme alice --owner",
 			"roster org join acme bob --role clerk",
+			"printf 'correct horse' | roster passwd alice --privilege '*'",
+			"roster key create alice --id backup",
 		),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -126,6 +128,7 @@ below; those of the commands go on from it.`,
 	addGroup(root, "Change who belongs to what:", p.addCommand(), p.removeCommand(), p.adminCommand())
 	addGroup(root, "Single records:", p.userCommand(), p.groupCommand(), p.orgCommand(), p.roleCommand())
 	addGroup(root, "Users and groups from elsewhere:", p.sourceCommand())
+	addGroup(root, "Let in:", p.passwdCommand(), p.keyCommand())
 	addGroup(root, "Look after the data:", p.verifyCommand(), p.backupCommand(), p.restoreCommand(), p.statsCommand())
 	addGroup(root, "The program itself:")
 	root.SetHelpCommandGroupID("The program itself:")

@@ -87,6 +87,9 @@ func (im *importer) run(ctx context.Context, files []string) error {
 		line = extend(line, "admins", uint64(sum.Admins), "organizations", uint64(sum.Organizations),
 			"roles", uint64(sum.Roles), "orgMemberships", uint64(sum.OrgMemberships))
 	}
+	if sum.Accounts+sum.Keys > 0 {
+		line = extend(line, "accounts", uint64(sum.Accounts), "apiKeys", uint64(sum.Keys))
+	}
 	_, err = im.stdout.Write(line)
 	return err
 }

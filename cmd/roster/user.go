@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/exchange"
 )
 
@@ -104,7 +105,10 @@ func removeUser(tx *roster.Txn, ref string) error {
 	if err != nil {
 		return err
 	}
-	return tx.DeleteUser(id)
+	if err := tx.DeleteUser(id); err != nil {
+		return err
+	}
+	return access.Forget(tx, id)
 }
 
 // showUser prints a user: with --json as an export writes it, otherwise for

@@ -1,0 +1,199 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/rosterdb/roster"
+)
+
+// KeyUse is what API keys are limited by.
+type KeyUse struct {
+	Path   string     // of the request, escaped as it stands there
+	Client netip.Addr // where it comes from
+}
+
+// LoginKey returns the user of an API key with that ID and secret. An empty ID
+// finds the key by its secret alone; if several keys have it, none is found. It
+// returns ErrDenied for one that is unknown, has expired, or whose user is not
+// active, and ErrForbidden for one that is right and not for that use. Secrets
+// that people chose are hashed like passwords, with the errors and the throttling
+// of Login; an unknown ID takes as long as one of these, if there are any.
+func (s *Service) LoginKey(ctx context.Context, id, secret string, use KeyUse) (Principal, error) {
+	p, why, err := s.loginKey(ctx, id, secret, use)
+	s.decided(ctx, ByKey, p, use.Client, why, err)
+	if err != nil {
+		return Principal{}, err
+	}
+	return p, nil
+}
+
+func (s *Service) loginKey(ctx context.Context, id, secret string, use KeyUse) (p Principal, why string, err error) {
+	if secret == "" || len(secret) > MaxPassword || len(id) > maxKeyID {
+		return p, "no secret that a key can have", ErrDenied
+	}
+	if isRandom(secret) {
+		return s.randomKey(ctx, id, secret, use)
+	}
+	c := s.verified.credential("key", id, secret, use.Client.String())
+	return s.remembered(ctx, c, use.Client, func(known *proof) (Principal, bool, error) {
+		p, err := s.stillKey(ctx, known, use)
+		return p, p.By != 0, err
+	}, func() (*proof, string, error) {
+		return s.verifyKey(ctx, id, secret, use.Client)
+	})
+}
+
+// randomKey lets in by a secret that cannot be guessed: there is nothing to slow
+// down and nothing to remember.
+func (s *Service) randomKey(ctx context.Context, id, secret string, use KeyUse) (p Principal, why string, err error) {
+	err = s.e.View(ctx, func(tx *roster.Txn) error {
+		k, err := s.find(tx, id, []Hash{hashSecret(secret)})
+		if err != nil {
+			why = "unknown key"
+			return err
+		}
+		p, why, err = s.useKey(tx, &k, use)
+		return err
+	})
+	return p, why, err
+}
+
+// verifyKey checks a secret that somebody may have chosen.
+func (s *Service) verifyKey(ctx context.Context, id, secret string, client netip.Addr) (*proof, string, error) {
+	name := ""
+	if id != "" {
+		name = "key\x00" + id
+	}
+	a, wait := s.throttle.begin(name, client, s.o.Now())
+	if wait > 0 {
+		return nil, "too many failures", &ThrottledError{wait}
+	}
+	known, err := s.searchKey(ctx, id, secret)
+	if !errors.Is(err, ErrDenied) {
+		a.undo()
+	}
+	if err != nil {
+		return nil, "unknown key", err
+	}
+	return known, "", nil
+}
+
+// searchKey finds the key of a secret. It hashes outside of views.
+func (s *Service) searchKey(ctx context.Context, id, secret string) (*proof, error) {
+	var ways []phc
+	err := s.e.View(ctx, func(tx *roster.Txn) (err error) {
+		ways, err = s.ways(tx, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	hashes, err := s.hasher.candidates(ctx, ways, secret)
+	if err != nil {
+		return nil, err
+	}
+	var k Key
+	err = s.e.View(ctx, func(tx *roster.Txn) (err error) {
+		k, err = s.find(tx, id, hashes)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &proof{user: k.User, key: k.ID, alone: id == "", print: k.print(), until: s.o.Now().Add(s.o.VerifiedFor)}, nil
+}
+
+// ways returns how the secret of a key may have been hashed: as that key's if
+// there is one of the ID, else as that of any.
+func (s *Service) ways(tx *roster.Txn, id string) ([]phc, error) {
+	all, err := stretches(tx)
+	if err != nil || id == "" {
+		return all, err
+	}
+	k, err := GetKey(tx, id)
+	exists, err := found(err)
+	if err != nil || !exists {
+		return all[:min(len(all), 1)], err
+	}
+	p, err := parsePHC(k.Secret.Text())
+	if p.fast {
+		return nil, err
+	}
+	return []phc{p}, err
+}
+
+// find returns the key of an ID, or the only one, that has one of some hashes.
+func (s *Service) find(tx *roster.Txn, id string, hashes []Hash) (Key, error) {
+	var fit []Key
+	for _, hash := range hashes {
+		ids := []string{id}
+		if id == "" {
+			var err error
+			if ids, err = keysWith(tx, hash); err != nil {
+				return Key{}, err
+			}
+		}
+		for _, id := range ids[:min(len(ids), 2)] {
+			k, err := GetKey(tx, id)
+			if exists, err := found(err); err != nil {
+				return Key{}, err
+			} else if exists && k.Secret.Equal(hash) {
+				fit = append(fit, k)
+			}
+		}
+	}
+	if len(fit) != 1 {
+		return Key{}, ErrDenied
+	}
+	return fit[0], nil
+}
+
+// print identifies what of a key a login depends on.
+func (k *Key) print() [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "key %q %s", k.ID, k.Secret.Text()))
+}
+
+// stillKey holds a proof to the keys as they are now. The principal is nobody if
+// it holds no more.
+func (s *Service) stillKey(ctx context.Context, known *proof, use KeyUse) (p Principal, err error) {
+	err = s.e.View(ctx, func(tx *roster.Txn) error {
+		k, err := GetKey(tx, known.key)
+		if exists, err := found(err); err != nil || !exists || k.print() != known.print {
+			return err
+		}
+		if known.alone {
+			if ids, err := keysWith(tx, k.Secret); err != nil || len(ids) != 1 {
+				return err // another key has got that secret too
+			}
+		}
+		p, _, err = s.useKey(tx, &k, use)
+		return err
+	})
+	if errors.Is(err, ErrDenied) {
+		return Principal{}, nil
+	}
+	return p, err
+}
+
+// useKey returns the user of a key whose secret was right.
+func (s *Service) useKey(tx *roster.Txn, k *Key, use KeyUse) (Principal, string, error) {
+	p, _, err := s.principal(tx, k.User, ByKey, use.Client)
+	p.Key = k.ID
+	switch {
+	case err != nil:
+		return p, "", err
+	case p.By == 0:
+		return p, "the user of the key is not active", ErrDenied
+	case !k.Expires.IsZero() && !s.o.Now().Before(k.Expires):
+		return p, "the key has expired", ErrDenied
+	case len(k.Addresses) > 0 && !comesFrom(use.Client, k.Addresses):
+		return p, "the key is not for that address", ErrForbidden
+	case !endpointAllowed(k.Endpoints, use.Path):
+		return p, "the key is not for that endpoint", ErrForbidden
+	}
+	return p, "", nil
+}

@@ -1,0 +1,280 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/text"
+)
+
+// maxName is the length of the longest name that is looked up, in bytes.
+const maxName = 1024
+
+// Login returns who has a name and a password. The name is one that
+// roster.Txn.FindUser takes, but for #number. Unknown names, wrong passwords,
+// names that fit several users, users that are not active and accounts without a
+// password are one error, ErrDenied, and take the same time, as long as all hashes
+// have the same parameters; an identity source takes its own. Client is where the login comes from; it need not be
+// valid. Other errors are a *ThrottledError, ErrBusy, ErrUnavailable, that of ctx,
+// and those of the engine.
+//
+// A hash with other parameters than those of the options is made anew, which is
+// an Update.
+func (s *Service) Login(ctx context.Context, name, password string, client netip.Addr) (Principal, error) {
+	var c candidate
+	p, why, err := s.login(ctx, name, password, client, &c)
+	if err != nil {
+		p = Principal{User: c.user, Username: c.name, Directory: c.directory} // for the log
+	}
+	s.decided(ctx, ByPassword, p, client, why, err)
+	if err != nil {
+		return Principal{}, err
+	}
+	return p, nil
+}
+
+func (s *Service) login(ctx context.Context, name, password string, client netip.Addr, who *candidate) (p Principal, why string, err error) {
+	if name == "" || password == "" || len(name) > maxName || len(password) > MaxPassword || name[0] == '#' {
+		return p, "no name and password that anybody can have", ErrDenied
+	}
+	c := s.verified.credential("password", name, password, client.String())
+	return s.remembered(ctx, c, client, func(p *proof) (Principal, bool, error) {
+		return s.stillUser(ctx, p, client)
+	}, func() (*proof, string, error) {
+		return s.verify(ctx, name, password, client, who)
+	})
+}
+
+// remembered returns the principal of a credential: by what is known of it, if
+// that still holds, or by what verify finds. Of many who present the same at once
+// one verifies, and the others wait.
+func (s *Service) remembered(
+	ctx context.Context, c credential, client netip.Addr,
+	still func(*proof) (Principal, bool, error), verify func() (*proof, string, error),
+) (p Principal, why string, err error) {
+	// A network that is being slowed is not served from memory either: it could
+	// find out there what is right.
+	if wait := s.throttle.waits(client, s.o.Now()); wait > 0 {
+		return p, "too many failures from there", &ThrottledError{wait}
+	}
+	if known := s.verified.get(c, s.o.Now()); known != nil {
+		p, ok, err := still(known)
+		if ok || err != nil {
+			return p, "not for that endpoint or address", err
+		}
+		s.verified.drop(c)
+	}
+	for {
+		k, lead := s.verified.join(c)
+		if lead {
+			var known *proof
+			func() {
+				err = ErrDenied // whatever happens in between
+				defer func() { s.verified.finish(c, k, known, err) }()
+				known, why, err = verify()
+			}()
+		} else {
+			select {
+			case <-k.done:
+			case <-ctx.Done():
+				return p, "the caller gave up", ctx.Err()
+			}
+			if isContext(k.err) && ctx.Err() == nil {
+				continue // whoever verified gave up
+			}
+			why = "as for another request"
+		}
+		if k.err != nil {
+			return p, why, k.err
+		}
+		p, ok, err := still(k.p)
+		if !ok && err == nil {
+			err = ErrDenied // changed in the meantime
+		}
+		why = "changed in the meantime"
+		if errors.Is(err, ErrForbidden) {
+			why = "not for that endpoint or address"
+		}
+		if lead && (ok || errors.Is(err, ErrForbidden)) {
+			s.verified.put(c, k.p)
+		}
+		return p, why, err
+	}
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// candidate is who a name may mean.
+type candidate struct {
+	user      roster.UserID
+	name      string // "" for nobody
+	directory roster.DirectoryID
+	account   Account
+	source    PasswordSource
+	print     [sha256.Size]byte
+	why       string // nobody can log in by that name
+}
+
+// verify checks a name and a password. It tells who that is about.
+func (s *Service) verify(ctx context.Context, name, password string, client netip.Addr, c *candidate) (*proof, string, error) {
+	a, wait := s.throttle.begin(text.Fold(name), client, s.o.Now())
+	if wait > 0 {
+		return nil, "too many failures", &ThrottledError{wait}
+	}
+	err := s.candidate(ctx, name, c)
+	if err != nil {
+		a.undo()
+		return nil, "", err
+	}
+	var right bool
+	if c.source != nil {
+		right, err = s.ask(ctx, c, password)
+	} else {
+		right, err = s.hasher.Verify(ctx, c.account.Password, password)
+	}
+	if err != nil {
+		a.undo()
+		return nil, "not decided", err
+	}
+	if !right {
+		if c.why == "" {
+			c.why = "wrong password"
+		}
+		return nil, c.why, ErrDenied
+	}
+	a.undo()
+	if c.source == nil && s.hasher.Outdated(c.account.Password) {
+		s.upgrade(ctx, c, password)
+	}
+	return &proof{user: c.user, print: c.print, until: s.o.Now().Add(s.o.VerifiedFor)}, "", nil
+}
+
+// candidate finds out who a name means. Nobody is a candidate with the zero Hash, which takes as long to check as any other.
+func (s *Service) candidate(ctx context.Context, name string, c *candidate) error {
+	return s.e.View(ctx, func(tx *roster.Txn) error {
+		u, err := tx.FindUser(name)
+		switch {
+		case errors.Is(err, roster.ErrNotFound):
+			c.why = "no such user"
+			return nil
+		case errors.Is(err, roster.ErrAmbiguous):
+			c.why = "several users of that name"
+			return nil
+		case err != nil:
+			return err
+		}
+		rec, err := tx.User(u)
+		if err != nil {
+			return err
+		}
+		c.user, c.name, c.directory = u, rec.Username, rec.Directory
+		if !rec.Active {
+			c.why = "user is not active"
+			return nil
+		}
+		if c.account, _, err = loadAccount(tx, u); err != nil {
+			return err
+		}
+		c.print = c.account.print()
+		if c.account.Password.IsZero() {
+			if c.source = s.o.Sources[rec.Directory]; c.source == nil {
+				c.why = "no password"
+			}
+		}
+		return nil
+	})
+}
+
+// ask has an identity source check a password.
+func (s *Service) ask(ctx context.Context, c *candidate, password string) (bool, error) {
+	err := c.source.Authenticate(ctx, c.name, password)
+	if err == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if errors.Is(err, ErrUnavailable) {
+		return false, ErrUnavailable // its text is the source's: who knows what is in it
+	}
+	c.why = "the identity source denies"
+	return false, nil
+}
+
+// upgrade hashes a password that is right with the parameters of today. The
+// tokens of the account stay good: it is the same password. Whoever logs in is let
+// in whatever comes of it, so the next login tries again.
+func (s *Service) upgrade(ctx context.Context, c *candidate, password string) {
+	hash, err := s.hasher.Hash(ctx, password)
+	if err == nil {
+		_, err = s.e.Update(ctx, func(tx *roster.Txn) error {
+			now, exists, err := loadAccount(tx, c.user)
+			if err != nil || !exists || !now.Password.Equal(c.account.Password) {
+				return err // another password has come in the meantime
+			}
+			now.Password = hash
+			if _, err := storeAccount(tx, &now, false); err != nil {
+				return err
+			}
+			c.print = now.print()
+			return nil
+		})
+	}
+	if err != nil && s.o.Logger != nil {
+		s.o.Logger.Warn("access: the hash of a password was not made anew", "user", c.name, "error", err)
+	}
+}
+
+// print identifies what of an account a login depends on.
+func (a *Account) print() [sha256.Size]byte {
+	b := binary.BigEndian.AppendUint64([]byte{'a'}, a.Epoch)
+	return sha256.Sum256(append(b, a.Password.Text()...))
+}
+
+// stillUser holds a proof to the user and the account as they are now.
+func (s *Service) stillUser(ctx context.Context, known *proof, client netip.Addr) (p Principal, ok bool, err error) {
+	err = s.e.View(ctx, func(tx *roster.Txn) error {
+		var a Account
+		if p, a, err = s.principal(tx, known.user, ByPassword, client); err != nil {
+			return err
+		}
+		ok = p.By != 0 && a.print() == known.print
+		return nil
+	})
+	return p, ok && err == nil, err
+}
+
+// principal returns who a user is, nobody if it does not exist or is not active.
+func (s *Service) principal(tx *roster.Txn, u roster.UserID, by By, client netip.Addr) (Principal, Account, error) {
+	rec, err := tx.User(u)
+	if exists, err := found(err); err != nil || !exists || !rec.Active {
+		return Principal{}, Account{}, err
+	}
+	a, _, err := loadAccount(tx, u)
+	if err != nil {
+		return Principal{}, Account{}, err
+	}
+	p := Principal{User: u, Directory: rec.Directory, Username: strings.Clone(rec.Username), By: by, Client: plainAddr(client), Privileges: a.Privileges}
+	return p, a, nil
+}
+
+// waits returns how long an address has to wait.
+func (t *throttle) waits(from netip.Addr, now time.Time) time.Duration {
+	if !from.IsValid() {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.find(t.key('a', network(from)), now); s != nil {
+		return s.wait(freeByAddress, now)
+	}
+	return 0
+}

@@ -1,0 +1,134 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/rosterdb/roster"
+)
+
+// By is how somebody showed who it is.
+type By uint8
+
+const (
+	ByPassword By = iota + 1
+	ByToken
+	ByKey
+	ByHost // an Authenticator of the host program
+)
+
+func (b By) String() string {
+	switch b {
+	case ByPassword:
+		return "password"
+	case ByToken:
+		return "token"
+	case ByKey:
+		return "key"
+	case ByHost:
+		return "host"
+	}
+	return "nothing"
+}
+
+// Principal is somebody who was let in. The zero Principal is nobody, and may do
+// nothing. It holds no secret. A Principal is good for one request: rights that
+// come from the data are asked of the transaction that needs them, which sees
+// what has changed since.
+type Principal struct {
+	User      roster.UserID
+	Directory roster.DirectoryID
+	Username  string
+	By        By         // how it was shown; 0: not at all
+	Key       string     // of ByKey: the ID of the API key
+	Client    netip.Addr // where the request comes from; not valid if that is not known
+
+	// Privileges are those of the account, for API keys those of their user.
+	Privileges []string
+}
+
+func (p Principal) String() string {
+	if p.By == 0 {
+		return "nobody"
+	}
+	return fmt.Sprintf("%s of directory %v by %v", p.Username, p.Directory, p.By)
+}
+
+// Names of privileges that the APIs document. Accounts may have others.
+const (
+	// PrivilegeSecurity is asked for by the operations on users and groups of the
+	// ArcGIS Enterprise Administrator API.
+	PrivilegeSecurity = "Security and infrastructure"
+	// PrivilegeGroupLinks is enough for its operations on groups.
+	PrivilegeGroupLinks = "Links to organization-specific group"
+)
+
+// Has reports whether a principal has one of some privileges, or all privileges.
+// Capital letters do not count in their names.
+func (p Principal) Has(privileges ...string) bool {
+	if p.By == 0 {
+		return false
+	}
+	return slices.ContainsFunc(p.Privileges, func(has string) bool {
+		return has == AllPrivileges || slices.ContainsFunc(privileges, func(want string) bool { return strings.EqualFold(has, want) })
+	})
+}
+
+// active reports whether the principal's user can act now.
+func (p Principal) active(tx *roster.Txn) bool {
+	if p.By == 0 {
+		return false
+	}
+	users, err := tx.Active()
+	return err == nil && users.Contains(p.User)
+}
+
+// Administers reports whether a principal may change the members of a group: as
+// its administrator, directly or through a group, or with all privileges.
+func (p Principal) Administers(tx *roster.Txn, g roster.GroupID) bool {
+	return p.active(tx) && (tx.CheckAdmin(p.User, g) || p.Has(AllPrivileges))
+}
+
+// Owns reports whether a principal is an owner of an organisation, from where it
+// is now, or has all privileges. It returns roster.ErrNotFound if there is no
+// such organisation.
+func (p Principal) Owns(tx *roster.Txn, organization string) (bool, error) {
+	return p.in(tx, organization, func(m *roster.OrgMembership) (bool, error) { return m.Owner, nil })
+}
+
+// MayIn reports whether a principal has a permission in an organisation: as an
+// owner, by its membership or a role, or with all privileges. A membership that
+// allows some networks only gives no right from elsewhere. It returns
+// roster.ErrNotFound if there is no such organisation.
+func (p Principal) MayIn(tx *roster.Txn, organization, permission string) (bool, error) {
+	return p.in(tx, organization, func(m *roster.OrgMembership) (bool, error) {
+		if m.Owner {
+			return true, nil
+		}
+		has, err := tx.Permissions(organization, p.User)
+		return slices.Contains(has, permission) || slices.Contains(has, roster.AllPermissions), err
+	})
+}
+
+func (p Principal) in(tx *roster.Txn, organization string, may func(*roster.OrgMembership) (bool, error)) (bool, error) {
+	if _, err := tx.Organization(organization); err != nil {
+		return false, err
+	}
+	if !p.active(tx) {
+		return false, nil
+	}
+	if p.Has(AllPrivileges) {
+		return true, nil
+	}
+	m, err := tx.OrgMembership(organization, p.User)
+	if errors.Is(err, roster.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || len(m.AllowedIPs) > 0 && !comesFrom(p.Client, m.AllowedIPs) {
+		return false, err
+	}
+	return may(&m)
+}
