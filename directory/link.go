@@ -199,7 +199,7 @@ func (l *Link) RefreshGroups(ctx context.Context, run Run, groups ...string) (*R
 // Login returns the user of that name, refreshed, if the source says that the
 // password is right; see Authenticator. It returns ErrUnsupported when the source
 // knows no passwords, and ErrCredentials also for a user that the engine has as
-// inactive.
+// inactive, or that is not the one who has the name in the engine.
 func (l *Link) Login(ctx context.Context, name, password string) (roster.UserID, error) {
 	a, ok := l.src.(Authenticator)
 	if !ok {
@@ -226,7 +226,14 @@ func (l *Link) Login(ctx context.Context, name, password string) (roster.UserID,
 		if id, known = tx.UserByName(d.ID, u.Name); !known {
 			return fmt.Errorf("user %q: %w", u.Name, ErrCredentials)
 		}
-		if rec, err := tx.User(id); err != nil || !rec.Active {
+		rec, err := tx.User(id)
+		if err != nil {
+			return err
+		}
+		if linkOf(&rec) != keyOf(u.Key, u.Name) { // it could not have the name: somebody else keeps it
+			return fmt.Errorf("user %q is somebody else here: %w", u.Name, ErrCredentials)
+		}
+		if !rec.Active {
 			return fmt.Errorf("user %q is not active: %w", u.Name, ErrCredentials)
 		}
 		return nil

@@ -1,0 +1,34 @@
+package directory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/directory"
+)
+
+// TestLoginOther: whoever has a name in the source that somebody else keeps here
+// does not log in as that one.
+func TestLoginOther(t *testing.T) {
+	c, e := made(10), open(t)
+	src := c.source()
+	src.Password = func(_ context.Context, u directory.User, password string) (bool, error) {
+		return password == u.Key, nil
+	}
+	l := newLink(t, e, src, directory.Options{})
+	mustSync(t, l, directory.Run{})
+	update(t, e, func(tx *roster.Txn) error {
+		d, err := tx.DirectoryByName("corp")
+		if err == nil {
+			_, err = tx.CreateUser(roster.User{Directory: d.ID, Username: "root", Active: true})
+		}
+		return err
+	})
+	c.users["k1"] = "root"
+	if id, err := l.Login(t.Context(), "root", "k1"); !errors.Is(err, directory.ErrCredentials) {
+		rec, _ := user(t, e, "root")
+		t.Errorf("logged in as %v, %v; root is %v", id, err, rec.ID)
+	}
+}
