@@ -70,10 +70,13 @@ func (p *plan) applyGone(tx *roster.Txn) error {
 		if err != nil {
 			return err
 		}
-		rec.Active, rec.Revision = false, 0
-		attributes := map[string][]string{GoneAttribute: {"true"}}
+		gone := "true"
+		if !rec.Active {
+			gone = wasInactive
+		}
+		attributes := map[string][]string{GoneAttribute: {gone}}
 		maps.Copy(attributes, rec.Attributes)
-		rec.Attributes = attributes
+		rec.Active, rec.Revision, rec.Attributes = false, 0, attributes
 		if _, err := tx.PutUser(rec); err != nil {
 			return err
 		}

@@ -17,9 +17,14 @@ const (
 	// it belongs to the Link of its directory; taking it away makes the user one
 	// that was made by hand, until an entry of its name is found again.
 	KeyAttribute = "sourceKey"
-	// GoneAttribute is there while the source does not have the user.
+	// GoneAttribute is there while the source does not have the user: "true", or
+	// "inactive" if the user was not active before either.
 	GoneAttribute = "sourceGone"
 )
+
+// wasInactive is the value of GoneAttribute that keeps a user inactive that comes
+// back.
+const wasInactive = "inactive"
 
 // desired returns what a record is to be, given what the source says.
 func desired(rec roster.User, src *User) roster.User {
@@ -33,11 +38,11 @@ func desired(rec roster.User, src *User) roster.User {
 	if src.Silent&Description == 0 {
 		rec.Description = src.Description
 	}
-	_, back := rec.Attributes[GoneAttribute]
+	gone := rec.Attributes[GoneAttribute]
 	switch {
 	case src.Silent&Active == 0:
 		rec.Active = src.Active
-	case back:
+	case len(gone) > 0 && gone[0] != wasInactive:
 		rec.Active = true
 	}
 	attributes := maps.Clone(rec.Attributes)

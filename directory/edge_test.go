@@ -32,3 +32,24 @@ func TestLoginOther(t *testing.T) {
 		t.Errorf("logged in as %v, %v; root is %v", id, err, rec.ID)
 	}
 }
+
+// TestBackInactive: a user deactivated by hand is not activated by vanishing and
+// coming back.
+func TestBackInactive(t *testing.T) {
+	c, e := made(10), open(t)
+	l := newLink(t, e, c.source(), directory.Options{})
+	mustSync(t, l, directory.Run{})
+	rec, _ := user(t, e, "u3")
+	update(t, e, func(tx *roster.Txn) error {
+		rec.Active = false
+		_, err := tx.PutUser(rec)
+		return err
+	})
+	delete(c.users, "k3")
+	mustSync(t, l, directory.Run{})
+	c.users["k3"] = "u3"
+	mustSync(t, l, directory.Run{})
+	if rec, _ := user(t, e, "u3"); rec.Active || len(rec.Attributes[directory.GoneAttribute]) > 0 {
+		t.Errorf("back: %+v", rec)
+	}
+}
