@@ -3,6 +3,8 @@ package directory_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"strings"
 	"testing"
 
 	"github.com/rosterdb/roster"
@@ -51,5 +53,50 @@ func TestBackInactive(t *testing.T) {
 	mustSync(t, l, directory.Run{})
 	if rec, _ := user(t, e, "u3"); rec.Active || len(rec.Attributes[directory.GoneAttribute]) > 0 {
 		t.Errorf("back: %+v", rec)
+	}
+}
+
+// TestBadGroups: a group that cannot be stored takes nothing from the one that it
+// stands for.
+func TestBadGroups(t *testing.T) {
+	for _, keys := range []bool{true, false} {
+		c, e := made(4), open(t)
+		c.keys = keys
+		src := c.source()
+		l := newLink(t, e, src, directory.Options{VanishedGroups: directory.Delete})
+		mustSync(t, l, directory.Run{})
+		each := src.EachGroup
+		src.EachGroup = func(ctx context.Context) iter.Seq2[directory.Group, error] {
+			return func(yield func(directory.Group, error) bool) {
+				for g, err := range each(ctx) {
+					if g.Name == "half" {
+						g.Description = strings.Repeat("long ", 50_000)
+					}
+					if !yield(g, err) {
+						return
+					}
+				}
+			}
+		}
+		report := mustSync(t, l, directory.Run{})
+		if len(report.Problems) != 1 || !report.Diff.Empty() {
+			t.Errorf("keys %v: %v; %+v", keys, report.Problems, report.Diff)
+		}
+		view(t, e, func(tx *roster.Txn) error {
+			u0, err := tx.FindUser("u0")
+			if err != nil {
+				return err
+			}
+			half, err := tx.FindGroup("half")
+			if err != nil || !tx.CheckDirect(u0, half) {
+				t.Errorf("keys %v: half has lost u0: %v", keys, err)
+				return nil
+			}
+			all, _ := tx.FindGroup("all")
+			if subs, _ := tx.Subgroups(all); len(subs) != 1 {
+				t.Errorf("keys %v: all has %v", keys, subs)
+			}
+			return nil
+		})
 	}
 }

@@ -202,22 +202,24 @@ func (g *gathered) addGroup(x Group, err error) int {
 	if i, ok := g.groupKey[key]; ok {
 		return i
 	}
+	name := hash(text.Fold(text.Normal(x.Name)))
+	other, named := g.groupNam[name]
 	if err == nil {
 		err = checkEntry(x.Name, x.Key, x.Description)
-		name := hash(text.Fold(text.Normal(x.Name)))
-		if other, ok := g.groupNam[name]; ok && err == nil && !g.groups[other].bad {
+		if named && err == nil && !g.groups[other].bad {
 			err = fmt.Errorf("another group has the name %q too", x.Name)
 		}
 		if err == nil {
 			err = g.define(x.Refs, ^int32(len(g.groups)))
 		}
-		if err == nil {
-			g.groupNam[name] = len(g.groups)
-		} else {
+		if err != nil {
 			err = &EntryError{Entry: cmp.Or(firstOf(x.Refs), x.Name), Err: err}
 		}
 	}
 	i := len(g.groups)
+	if err == nil || !named { // one that is bad is not gone
+		g.groupNam[name] = i
+	}
 	out := grp{key: x.Key, name: x.Name, description: x.Description, silent: x.Silent, bad: err != nil}
 	if err != nil {
 		g.problems = append(g.problems, err)

@@ -348,7 +348,7 @@ func (p *plan) candidateGroups(tx *roster.Txn) func(func(roster.GroupID) bool) {
 // name is left out.
 func (p *plan) foreign(rec *roster.Group) {
 	i, ok := p.groupNam[hash(text.Fold(rec.Name))]
-	if !ok || p.groupIDs[i] != absent {
+	if !ok || p.groupIDs[i] != absent || p.groups[i].bad {
 		return
 	}
 	p.groups[i].bad = true
@@ -357,10 +357,11 @@ func (p *plan) foreign(rec *roster.Group) {
 
 func (p *plan) matchedGroup(i int, rec *roster.Group) {
 	p.groupIDs[i] = rec.ID
-	p.managedGroup[rec.ID] = true
 	if p.groups[i].bad {
+		p.managedGroup[rec.ID] = false // it keeps its place in others
 		return
 	}
+	p.managedGroup[rec.ID] = true
 	want := p.desiredGroup(*rec, &p.groups[i])
 	var what What
 	if want.Name != rec.Name {
