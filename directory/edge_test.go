@@ -100,3 +100,31 @@ func TestBadGroups(t *testing.T) {
 		})
 	}
 }
+
+// TestBadWithKeys: a source that begins to tell keys does not lose whom it knew by
+// name, though it says of one what cannot be stored.
+func TestBadWithKeys(t *testing.T) {
+	c, e := made(4), open(t)
+	c.keys = false
+	src := c.source()
+	l := newLink(t, e, src, directory.Options{})
+	mustSync(t, l, directory.Run{})
+	c.keys = true
+	each := src.EachUser
+	src.EachUser = func(ctx context.Context) iter.Seq2[directory.User, error] {
+		return func(yield func(directory.User, error) bool) {
+			for u, err := range each(ctx) {
+				if u.Name == "u1" {
+					u.FullName = "\xff"
+				}
+				if !yield(u, err) {
+					return
+				}
+			}
+		}
+	}
+	report := mustSync(t, l, directory.Run{})
+	if rec, groups := user(t, e, "u1"); !rec.Active || len(groups) != 1 || len(report.Problems) != 1 {
+		t.Errorf("%+v in %q: %v", rec, groups, report.Problems)
+	}
+}

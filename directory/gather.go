@@ -154,6 +154,8 @@ func (g *gathered) addUser(u User, err error) int {
 		}
 		return i
 	}
+	name := hash(text.Fold(text.Normal(u.Name)))
+	other, named := g.byName[name]
 	if err == nil {
 		if err = checkEntry(u.Name, u.Key, u.FullName, u.Email, u.Description); err == nil {
 			err = checkAttributes(u.Attributes)
@@ -161,17 +163,17 @@ func (g *gathered) addUser(u User, err error) int {
 		if err == nil && slices.ContainsFunc(u.Refs, func(ref string) bool { return g.taken(ref) }) {
 			err = errors.New("another entry is called the same")
 		}
-		name := hash(text.Fold(text.Normal(u.Name)))
-		if other, ok := g.byName[name]; ok && err == nil && !g.unusable[other] {
+		if named && err == nil && !g.unusable[other] {
 			err = fmt.Errorf("another user has the name %q too", u.Name)
 		}
-		if err == nil {
-			g.byName[name] = g.users.len()
-		} else {
+		if err != nil {
 			err = &EntryError{Entry: cmp.Or(firstOf(u.Refs), u.Name), Err: err}
 		}
 	}
 	i := g.users.len()
+	if err == nil || !named { // one that is unusable is not gone
+		g.byName[name] = i
+	}
 	if err != nil {
 		g.problems = append(g.problems, err)
 		u = User{Key: u.Key, Name: u.Name}
