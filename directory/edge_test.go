@@ -128,3 +128,57 @@ func TestBadWithKeys(t *testing.T) {
 		t.Errorf("%+v in %q: %v", rec, groups, report.Problems)
 	}
 }
+
+// TestTakenOver: a group that somebody takes over by hand and renames leaves its
+// name to the source's.
+func TestTakenOver(t *testing.T) {
+	c, e := made(4), open(t)
+	l := newLink(t, e, c.source(), directory.Options{})
+	mustSync(t, l, directory.Run{})
+	update(t, e, func(tx *roster.Txn) error {
+		id, err := tx.FindGroup("half")
+		if err != nil {
+			return err
+		}
+		rec, err := tx.Group(id)
+		rec.Enterprise, rec.Name = false, "my half"
+		if err == nil {
+			_, err = tx.PutGroup(rec)
+		}
+		return err
+	})
+	for _, run := range []func() (*directory.Report, error){
+		func() (*directory.Report, error) { return l.Refresh(t.Context(), directory.Run{}, "u0") },
+		func() (*directory.Report, error) { return l.Sync(t.Context(), directory.Run{}) },
+	} {
+		if _, err := run(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, groups := user(t, e, "u0"); len(groups) != 3 {
+		t.Errorf("u0 is in %q", groups)
+	}
+	if again := mustSync(t, l, directory.Run{}); !again.Diff.Empty() {
+		t.Errorf("again: %+v", again.Diff)
+	}
+}
+
+// TestForeignOrder: a group renamed to the name of one that is no enterprise group
+// goes on having the source's members, whatever the names are.
+func TestForeignOrder(t *testing.T) {
+	for _, name := range []string{"aaa", "zzz"} {
+		c, e := made(4), open(t)
+		l := newLink(t, e, c.source(), directory.Options{})
+		mustSync(t, l, directory.Run{})
+		update(t, e, func(tx *roster.Txn) error {
+			_, err := tx.CreateGroup(roster.Group{Directory: 1, Name: name})
+			return err
+		})
+		c.groups["gh"] = name
+		c.has["gh"]["k1"] = true
+		report := mustSync(t, l, directory.Run{})
+		if _, groups := user(t, e, "u1"); len(groups) != 2 || len(report.Problems) != 1 {
+			t.Errorf("%s: u1 is in %q: %v", name, groups, report.Problems)
+		}
+	}
+}

@@ -292,24 +292,29 @@ func (p *plan) matchGroups(tx *roster.Txn) error {
 			byUID[hash(p.groupUID(&p.groups[i]))] = i
 		}
 	}
+	var byHand []roster.Group
 	for g := range p.candidateGroups(tx) {
 		rec, err := tx.Group(g)
 		if err != nil {
 			return err
 		}
-		if rec.Directory != p.dir.ID {
-			continue
-		}
 		i, ok := byUID[hash(rec.UID)]
+		if ok && (rec.Directory != p.dir.ID || !rec.Enterprise) {
+			p.groups[i].key = "" // somebody has taken the group over, and the uid with it
+		}
 		switch {
+		case rec.Directory != p.dir.ID:
 		case !rec.Enterprise:
-			p.foreign(&rec)
+			byHand = append(byHand, rec)
 		case ok && p.groupIDs[i] == absent:
 			p.matchedGroup(i, &rec)
 		default:
 			p.managedGroup[g] = true
 			rest = append(rest, g)
 		}
+	}
+	for _, rec := range byHand { // once it is known who has a name already
+		p.foreign(&rec)
 	}
 	for _, g := range rest {
 		rec, err := tx.Group(g)
