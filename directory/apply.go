@@ -49,22 +49,17 @@ func (p *plan) leaveGroups(tx *roster.Txn) error {
 	return nil
 }
 
-// applyGone deletes or deactivates the users that are gone. The last owner of an
-// organisation cannot be deleted and is deactivated.
+// applyGone deletes or deactivates the users that are gone.
 func (p *plan) applyGone(tx *roster.Txn) error {
 	for _, g := range p.gone {
 		if !g.write {
 			continue
 		}
-		if p.o.Vanished == Delete {
-			err := tx.DeleteUser(g.id)
-			if !errors.Is(err, roster.ErrLastOwner) {
-				if err != nil {
-					return err
-				}
-				continue
+		if g.delete {
+			if err := tx.DeleteUser(g.id); err != nil {
+				return err
 			}
-			p.problems = append(p.problems, &EntryError{g.name, fmt.Errorf("deactivated instead of deleted: %w", err)})
+			continue
 		}
 		rec, err := tx.User(g.id)
 		if err != nil {

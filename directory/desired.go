@@ -147,8 +147,8 @@ func (p *plan) settleNames(tx *roster.Txn) {
 	for n := range p.putUsers {
 		users.add(n, uint32(p.putUsers[n].id), p.putUsers[n].name, p.putUsers[n].what)
 	}
-	if p.o.Vanished == Delete {
-		for _, g := range p.gone {
+	for _, g := range p.gone {
+		if g.delete {
 			users.leaving[uint32(g.id)] = true
 		}
 	}

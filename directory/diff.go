@@ -108,7 +108,7 @@ func (p *plan) diff(tx *roster.Txn) Diff {
 			continue
 		}
 		switch {
-		case p.o.Vanished == Delete:
+		case g.delete:
 			what |= Deleted
 		case g.active:
 			what |= Deactivated

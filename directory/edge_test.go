@@ -182,3 +182,38 @@ func TestForeignOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestLastOwner: the last owner of an organisation is deactivated and not deleted;
+// that is said beforehand, and done once.
+func TestLastOwner(t *testing.T) {
+	c, e := made(20), open(t)
+	l := newLink(t, e, c.source(), directory.Options{Vanished: directory.Delete})
+	mustSync(t, l, directory.Run{})
+	u1, _ := user(t, e, "u1")
+	u2, _ := user(t, e, "u2")
+	update(t, e, func(tx *roster.Txn) error {
+		_, err := tx.PutOrganization(roster.Organization{ID: "acme"})
+		for _, id := range []roster.UserID{u1.ID, u2.ID} {
+			if err == nil {
+				_, err = tx.PutOrgMembership(roster.OrgMembership{Organization: "acme", User: id, Owner: true})
+			}
+		}
+		return err
+	})
+	delete(c.users, "k1")
+	delete(c.users, "k2")
+	dry := mustSync(t, l, directory.Run{DryRun: true})
+	if directory.Count(dry.Diff.Users, directory.Deleted) != 1 || directory.Count(dry.Diff.Users, directory.Deactivated) != 1 || len(dry.Problems) != 1 {
+		t.Errorf("dry run: %+v, %v", dry.Diff.Users, dry.Problems)
+	}
+	mustSync(t, l, directory.Run{})
+	before := e.Revision()
+	again := mustSync(t, l, directory.Run{})
+	if !again.Diff.Empty() || e.Revision() != before || len(again.Problems) != 1 || !errors.Is(again.Problems[0], roster.ErrLastOwner) {
+		t.Errorf("again: %+v, %v", again.Diff, again.Problems)
+	}
+	update(t, e, func(tx *roster.Txn) error { return tx.DeleteOrganization("acme") })
+	if last := mustSync(t, l, directory.Run{}); directory.Count(last.Diff.Users, directory.Deleted) != 1 {
+		t.Errorf("no owner any more: %+v", last.Diff)
+	}
+}

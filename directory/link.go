@@ -21,7 +21,8 @@ const (
 	// Deactivate takes enterprise memberships away and keeps the record: a user
 	// may not log in any more, a group is empty. If it comes back it is the same.
 	Deactivate Policy = iota
-	// Delete deletes the record, with memberships that were made by hand.
+	// Delete deletes the record, with memberships that were made by hand. The last
+	// owner of an organisation is deactivated instead, and reported.
 	Delete
 )
 

@@ -28,7 +28,8 @@ type userGone struct {
 	id     roster.UserID
 	name   string
 	active bool
-	write  bool // it was not known to be gone
+	write  bool // it was not known to be gone, or is to be deleted
+	delete bool
 }
 
 type groupPut struct {
@@ -81,6 +82,7 @@ type plan struct {
 
 	lostUsers  map[uint32]bool // those that are gone, since when ever
 	lostGroups map[uint32]bool
+	ownersLost map[string]int // by organisation: owners that are to be deleted
 
 	managed      map[roster.UserID]bool // users of the link, whether they may lose memberships
 	managedGroup map[roster.GroupID]bool
@@ -96,7 +98,7 @@ type plan struct {
 func newPlan(tx *roster.Txn, g *gathered, o *Options, find func(*roster.Txn, roster.DirectoryID, string) (roster.UserID, bool)) (*plan, error) {
 	p := &plan{
 		gathered: g, o: o, rev: tx.Revision(), managedAll: g.all,
-		lostUsers: map[uint32]bool{}, lostGroups: map[uint32]bool{},
+		lostUsers: map[uint32]bool{}, lostGroups: map[uint32]bool{}, ownersLost: map[string]int{},
 		managed: map[roster.UserID]bool{}, managedGroup: map[roster.GroupID]bool{},
 		ids: make([]roster.UserID, g.users.len()), groupIDs: make([]roster.GroupID, len(g.groups)),
 	}
@@ -242,23 +244,64 @@ func (p *plan) matchName(tx *roster.Txn, u roster.UserID) error {
 			p.problems = append(p.problems, &EntryError{rec.Username, errors.New("another user of the engine has the same key")})
 			return nil
 		}
-		p.lost(&rec)
+		return p.lost(tx, &rec)
 	}
 	return nil
 }
 
 // lost notes a user that is gone. One that was activated again by hand after that
-// was noted stays so.
-func (p *plan) lost(rec *roster.User) {
+// was noted stays so. The last owner of an organisation cannot be deleted and is
+// deactivated.
+func (p *plan) lost(tx *roster.Txn, rec *roster.User) error {
 	p.managed[rec.ID] = true
 	p.lostUsers[uint32(rec.ID)] = true
-	write := p.o.Vanished == Delete || len(rec.Attributes[GoneAttribute]) == 0
-	if write || !p.all {
-		p.gone = append(p.gone, userGone{rec.ID, rec.Username, rec.Active, write})
+	remove := p.o.Vanished == Delete
+	if remove {
+		org, err := p.lastOwned(tx, rec.ID)
+		if err != nil {
+			return err
+		}
+		if org != "" {
+			remove = false
+			err := fmt.Errorf("deactivated instead of deleted: organisation %q: %w: make another member one", org, roster.ErrLastOwner)
+			p.problems = append(p.problems, &EntryError{rec.Username, err})
+		}
 	}
-	if write && (rec.Active || p.o.Vanished == Delete) {
+	write := remove || len(rec.Attributes[GoneAttribute]) == 0
+	if write || !p.all {
+		p.gone = append(p.gone, userGone{rec.ID, rec.Username, rec.Active, write, remove})
+	}
+	if write && (rec.Active || remove) {
 		p.off++
 	}
+	return nil
+}
+
+// lastOwned returns an organisation that would have no owner without a user. If
+// there is none it returns "" and counts the user out of those that it owns.
+func (p *plan) lastOwned(tx *roster.Txn, u roster.UserID) (string, error) {
+	orgs, err := tx.OrganizationsOf(u)
+	if err != nil {
+		return "", err
+	}
+	var owned []string
+	for _, org := range orgs {
+		owners, err := tx.OrgOwners(org)
+		if err != nil {
+			return "", err
+		}
+		if !owners.Contains(u) {
+			continue
+		}
+		if owners.Len()-p.ownersLost[org] <= 1 {
+			return org, nil
+		}
+		owned = append(owned, org)
+	}
+	for _, org := range owned {
+		p.ownersLost[org]++
+	}
+	return "", nil
 }
 
 // matched says that a record is that of user i.
