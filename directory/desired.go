@@ -136,8 +136,14 @@ func (p *plan) settleNames(tx *roster.Txn) {
 	users := claims{
 		what: "user", by: map[int]claim{}, leaving: map[uint32]bool{},
 		holder: func(name string) (uint32, bool) { id, ok := tx.UserByName(p.dir.ID, name); return uint32(id), ok },
-		drop:   func(n int) { p.putUsers[n].name, p.putUsers[n].what = p.putUsers[n].keep() },
-		lost:   p.lostUsers, aside: &p.aside,
+		drop: func(n int) {
+			put := &p.putUsers[n]
+			if put.what&Created != 0 {
+				p.nameless[put.index] = true
+			}
+			put.name, put.what = put.keep()
+		},
+		lost: p.lostUsers, aside: &p.aside,
 	}
 	for i := range p.users.len() {
 		if p.ids[i] == absent && !p.unusable[i] {
@@ -155,8 +161,14 @@ func (p *plan) settleNames(tx *roster.Txn) {
 	groups := claims{
 		what: "group", by: map[int]claim{}, leaving: map[uint32]bool{},
 		holder: func(name string) (uint32, bool) { id, ok := tx.GroupByName(p.dir.ID, name); return uint32(id), ok },
-		drop:   func(n int) { p.putGroups[n].name, p.putGroups[n].what = p.putGroups[n].keep() },
-		lost:   p.lostGroups, aside: &p.asideG,
+		drop: func(n int) {
+			put := &p.putGroups[n]
+			if put.what&Created != 0 {
+				p.groups[put.index].bad = true
+			}
+			put.name, put.what = put.keep()
+		},
+		lost: p.lostGroups, aside: &p.asideG,
 	}
 	for i := range p.groups {
 		if p.groupIDs[i] == absent && !p.groups[i].bad {

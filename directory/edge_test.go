@@ -217,3 +217,45 @@ func TestLastOwner(t *testing.T) {
 		t.Errorf("no owner any more: %+v", last.Diff)
 	}
 }
+
+// TestNoPlace: who cannot be made because of a name is not said to join anything.
+func TestNoPlace(t *testing.T) {
+	c, e := made(10), open(t)
+	src := c.source()
+	l := newLink(t, e, src, directory.Options{})
+	mustSync(t, l, directory.Run{})
+	each, eachGroup := src.EachUser, src.EachGroup
+	src.EachUser = func(ctx context.Context) iter.Seq2[directory.User, error] {
+		return func(yield func(directory.User, error) bool) {
+			for u, err := range each(ctx) {
+				if u.Key == "k1" {
+					u.Name = "a\x00b" // the engine's u1 stays what it is
+				}
+				if !yield(u, err) {
+					return
+				}
+			}
+		}
+	}
+	src.EachGroup = func(ctx context.Context) iter.Seq2[directory.Group, error] {
+		return func(yield func(directory.Group, error) bool) {
+			for g, err := range eachGroup(ctx) {
+				if g.Key == "gh" {
+					g.Name = "a\x00b"
+				}
+				if !yield(g, err) {
+					return
+				}
+			}
+		}
+	}
+	c.users["new"] = "u1"
+	c.has["ga"]["new"] = true
+	c.groups["gn"], c.has["gn"] = "half", map[string]bool{"k2": true}
+	for range 2 {
+		report := mustSync(t, l, directory.Run{})
+		if !report.Diff.Empty() || len(report.Problems) != 4 {
+			t.Errorf("%+v, %v", report.Diff, report.Problems)
+		}
+	}
+}

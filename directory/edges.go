@@ -77,7 +77,7 @@ func (p *plan) groupDown(tx *roster.Txn, j int, edges []edge) error {
 // usable reports whether a member is or will be in the engine.
 func (p *plan) usable(member int32) bool {
 	if member >= 0 {
-		return !p.unusable[member] || p.ids[member] != absent
+		return p.ids[member] != absent || !p.unusable[member] && !p.nameless[int(member)]
 	}
 	return !p.groups[^member].bad
 }

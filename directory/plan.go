@@ -80,6 +80,7 @@ type plan struct {
 	leave     []leaving
 	problems  []error // beside those of gathered
 
+	nameless   map[int]bool    // users of the source that are not made: somebody keeps their name
 	lostUsers  map[uint32]bool // those that are gone, since when ever
 	lostGroups map[uint32]bool
 	ownersLost map[string]int // by organisation: owners that are to be deleted
@@ -98,7 +99,7 @@ type plan struct {
 func newPlan(tx *roster.Txn, g *gathered, o *Options, find func(*roster.Txn, roster.DirectoryID, string) (roster.UserID, bool)) (*plan, error) {
 	p := &plan{
 		gathered: g, o: o, rev: tx.Revision(), managedAll: g.all,
-		lostUsers: map[uint32]bool{}, lostGroups: map[uint32]bool{}, ownersLost: map[string]int{},
+		nameless: map[int]bool{}, lostUsers: map[uint32]bool{}, lostGroups: map[uint32]bool{}, ownersLost: map[string]int{},
 		managed: map[roster.UserID]bool{}, managedGroup: map[roster.GroupID]bool{},
 		ids: make([]roster.UserID, g.users.len()), groupIDs: make([]roster.GroupID, len(g.groups)),
 	}
