@@ -259,3 +259,32 @@ func TestNoPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestGuardTakeover: users who were there before the first sync count.
+func TestGuardTakeover(t *testing.T) {
+	c, e := made(100), open(t)
+	update(t, e, func(tx *roster.Txn) error {
+		_, err := tx.PutDirectory(roster.Directory{ID: 1, Name: "corp"})
+		for _, name := range c.users {
+			if err == nil {
+				_, err = tx.CreateUser(roster.User{Directory: 1, Username: name, Active: true})
+			}
+		}
+		return err
+	})
+	src := c.source()
+	each := src.EachUser
+	src.EachUser = func(ctx context.Context) iter.Seq2[directory.User, error] {
+		return func(yield func(directory.User, error) bool) {
+			for u, err := range each(ctx) {
+				u.Silent, u.Active = 0, len(u.Name) > 2 || u.Name > "u4"
+				if !yield(u, err) {
+					return
+				}
+			}
+		}
+	}
+	if _, err := newLink(t, e, src, directory.Options{}).Sync(t.Context(), directory.Run{}); err != nil {
+		t.Error(err)
+	}
+}

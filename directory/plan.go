@@ -313,6 +313,9 @@ func (p *plan) matched(i int, rec *roster.User) {
 		return
 	}
 	p.managed[rec.ID] = true
+	if p.all && rec.Active && linkOf(rec) == "" {
+		p.activeUsers++ // one that was made by hand is the link's from now on
+	}
 	src := p.users.get(i)
 	want := desired(*rec, &src)
 	what := difference(rec, &want)
