@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -94,7 +95,7 @@ func New(e *roster.Engine, src Source, o Options) (*Link, error) {
 	if err := text.ValidName(o.Directory); err != nil {
 		return nil, fmt.Errorf("%w: Options.Directory: the name %w", ErrConfig, err)
 	}
-	if o.MaxRemoved < 0 || o.MaxRemoved > 1 {
+	if o.MaxRemoved < 0 || o.MaxRemoved > 1 || math.IsNaN(o.MaxRemoved) {
 		return nil, fmt.Errorf("%w: Options.MaxRemoved is %g, not a share between 0 and 1", ErrConfig, o.MaxRemoved)
 	}
 	if o.MaxRemoved == 0 {

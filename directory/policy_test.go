@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -465,7 +466,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []directory.Options{{}, {Directory: "a\x00"}, {Directory: "a", MaxRemoved: 2}, {Directory: "a", MaxRemoved: -1}} {
+	for _, o := range []directory.Options{{}, {Directory: "a\x00"}, {Directory: "a", MaxRemoved: 2}, {Directory: "a", MaxRemoved: -1}, {Directory: "a", MaxRemoved: math.NaN()}} {
 		if _, err := directory.New(open(t), made(1).source(), o); !errors.Is(err, directory.ErrConfig) {
 			t.Errorf("%+v: %v", o, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"strings"
 
 	"github.com/rosterdb/roster"
@@ -101,7 +102,7 @@ func (c *sourceConfig) options() (directory.Options, error) {
 	default:
 		return o, fmt.Errorf("--vanished must be deactivate or delete, not %q", c.Vanished)
 	}
-	if c.MaxRemoved < 0 || c.MaxRemoved > 1 {
+	if c.MaxRemoved < 0 || c.MaxRemoved > 1 || math.IsNaN(c.MaxRemoved) {
 		return o, fmt.Errorf("--max-removed must be a share from 0 to 1, not %g", c.MaxRemoved)
 	}
 	return o, nil
