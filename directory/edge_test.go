@@ -5,7 +5,9 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/directory"
@@ -285,6 +287,43 @@ func TestGuardTakeover(t *testing.T) {
 		}
 	}
 	if _, err := newLink(t, e, src, directory.Options{}).Sync(t.Context(), directory.Run{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWaiting: who waits for another sync may give up.
+func TestWaiting(t *testing.T) {
+	c, e := made(3), open(t)
+	src := c.source()
+	each := src.EachUser
+	reading, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	src.EachUser = func(ctx context.Context) iter.Seq2[directory.User, error] {
+		once.Do(func() { close(reading) })
+		<-release
+		return each(ctx)
+	}
+	l := newLink(t, e, src, directory.Options{})
+	first := make(chan error, 1)
+	go func() { _, err := l.Sync(context.Background(), directory.Run{}); first <- err }()
+	<-reading
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	done := make(chan error, 2)
+	go func() { _, err := l.Sync(ctx, directory.Run{}); done <- err }()
+	go func() { _, err := l.RefreshGroups(ctx, directory.Run{}, "all"); done <- err }()
+	for range 2 {
+		select {
+		case err := <-done:
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("still waits")
+		}
+	}
+	close(release)
+	if err := <-first; err != nil {
 		t.Error(err)
 	}
 }

@@ -80,8 +80,8 @@ type Link struct {
 	src    Source
 	o      Options
 
-	syncing sync.Mutex // held by Sync and RefreshGroups: one at a time
-	names   locks      // held by Refresh: one at a time about each user
+	syncing locks // held by Sync and RefreshGroups under one name: one at a time
+	names   locks // held by Refresh: one at a time about each user
 	index   keyIndex
 
 	mu      sync.Mutex
@@ -112,8 +112,11 @@ func New(e *roster.Engine, src Source, o Options) (*Link, error) {
 // *GuardError. A change in the source while it is read may be seen or not; the
 // next run sees it.
 func (l *Link) Sync(ctx context.Context, run Run) (*Report, error) {
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
+	unlock, err := l.syncing.lock(ctx, []string{""})
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	l.mu.Lock()
 	l.touched = map[string]bool{}
 	l.mu.Unlock()
@@ -180,8 +183,12 @@ func (l *Link) Refresh(ctx context.Context, run Run, users ...string) (*Report, 
 // RefreshGroups makes groups, and all groups below them, what the source says.
 // Groups are named by name, or as directory:name.
 func (l *Link) RefreshGroups(ctx context.Context, run Run, groups ...string) (*Report, error) {
-	l.syncing.Lock() // a sync that began before would write what it read before
-	defer l.syncing.Unlock()
+	// A sync that began before would write what it read before.
+	unlock, err := l.syncing.lock(ctx, []string{""})
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	return l.observe(ctx, "refresh of groups", run, func() (*Report, error) {
 		names := make([]string, len(groups))
 		for i, name := range groups {
