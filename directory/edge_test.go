@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -325,5 +326,63 @@ func TestWaiting(t *testing.T) {
 	close(release)
 	if err := <-first; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOvertaken: what a sync has read earlier than a refresh does not last, though
+// it is written before the refresh returns.
+func TestOvertaken(t *testing.T) {
+	c, e := made(10), open(t)
+	src := c.source()
+	mustSync(t, newLink(t, e, src, directory.Options{}), directory.Run{})
+	c.users["k10"] = "u10" // so that the sync has something to write
+	var old []directory.Group
+	for g, err := range src.EachGroup(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		old = append(old, g)
+	}
+	first := true
+	reading, release, each := make(chan struct{}), make(chan struct{}), src.EachGroup
+	src.EachGroup = func(ctx context.Context) iter.Seq2[directory.Group, error] {
+		if !first {
+			return each(ctx)
+		}
+		first = false
+		close(reading)
+		<-release
+		return until(ctx, old)
+	}
+	var calls atomic.Int64
+	var now func() time.Time
+	l := newLink(t, e, src, directory.Options{Now: func() time.Time { return now() }})
+	now = time.Now
+	synced := make(chan error, 1)
+	go func() { _, err := l.Sync(context.Background(), directory.Run{}); synced <- err }()
+	<-reading
+	c.has["ga"] = map[string]bool{"gh": true, "k0": true, "k2": true, "k3": true, "k4": true, "k5": true}
+	delete(c.has["gh"], "k2")
+	now = func() time.Time {
+		if calls.Add(1) == 3 { // the refresh has begun, written, and is done
+			written := e.Revision()
+			close(release)
+			for range 5000 {
+				if e.Revision() != written {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		return time.Now()
+	}
+	if _, err := l.Refresh(t.Context(), directory.Run{}, "u1", "u2"); err != nil {
+		t.Error(err)
+	}
+	if err := <-synced; err != nil {
+		t.Error(err)
+	}
+	if _, groups := user(t, e, "u1"); len(groups) > 0 {
+		t.Errorf("u1 is in %q again", groups)
 	}
 }

@@ -110,7 +110,8 @@ func New(e *roster.Engine, src Source, o Options) (*Link, error) {
 // Sync makes the directory what the whole source says. It fails, having changed
 // nothing, with the error of a source that cannot be read to its end, and with a
 // *GuardError. A change in the source while it is read may be seen or not; the
-// next run sees it.
+// next run sees it. Users that were refreshed while it read are refreshed again
+// after it; an error of that comes with the report of what the sync did write.
 func (l *Link) Sync(ctx context.Context, run Run) (*Report, error) {
 	unlock, err := l.syncing.lock(ctx, []string{""})
 	if err != nil {
@@ -161,23 +162,27 @@ func (l *Link) Refresh(ctx context.Context, run Run, users ...string) (*Report, 
 		return nil, err
 	}
 	defer unlock()
-	report, err := l.observe(ctx, "refresh", run, func() (*Report, error) {
+	return l.observe(ctx, "refresh", run, func() (*Report, error) {
 		g, err := l.gatherUsers(ctx, names)
 		if err != nil {
 			return nil, err
 		}
+		if !run.DryRun {
+			l.touch(names) // first: a sync may write over it as soon as it is written
+		}
 		return l.write(ctx, g, run, "refresh")
 	})
-	if err == nil && !run.DryRun {
-		l.mu.Lock()
-		for _, name := range names {
-			if l.touched != nil {
-				l.touched[name] = true
-			}
+}
+
+// touch tells a sync that is reading that users have been read later.
+func (l *Link) touch(names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, name := range names {
+		if l.touched != nil {
+			l.touched[name] = true
 		}
-		l.mu.Unlock()
 	}
-	return report, err
 }
 
 // RefreshGroups makes groups, and all groups below them, what the source says.
