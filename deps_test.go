@@ -83,6 +83,7 @@ func TestImportsPointDown(t *testing.T) {
 		"./internal/dn":             {module + "/internal/text"},
 		"./directory":               {module, module + "/internal/text"},
 		"./access":                  {module, module + "/internal/text"},
+		"./adapter/arcgis":          {module, module + "/access", module + "/internal/text"},
 		"./directory/ldap":          {module + "/directory", module + "/internal/dn", module + "/internal/text"},
 		"./directory/file":          {module, module + "/directory", module + "/exchange", module + "/internal/text"},
 		"./exchange":                {module, module + "/access", module + "/internal/dn", module + "/internal/text"},

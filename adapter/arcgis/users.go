@@ -1,0 +1,200 @@
+package arcgis
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+
+	"github.com/rosterdb/roster"
+)
+
+// userJSON is a user in a list, its fields in the order of the API's examples.
+type userJSON struct {
+	Username    string `json:"username"`
+	Description string `json:"description"`
+	Email       string `json:"email"`
+	Fullname    string `json:"fullname"`
+}
+
+// oneUserJSON is a user that was asked for by name.
+type oneUserJSON struct {
+	Username    string `json:"username"`
+	Fullname    string `json:"fullname"`
+	Description string `json:"description"`
+	Email       string `json:"email"`
+}
+
+type usersJSON struct {
+	Users   []userJSON `json:"users"`
+	HasMore bool       `json:"hasMore"`
+}
+
+type statusJSON struct {
+	Status string `json:"status"`
+}
+
+var succeeded = statusJSON{"success"}
+
+const (
+	atUsers  = "orgs/*/security/users"
+	atGroups = "orgs/*/security/groups"
+	atConfig = "orgs/*/security/config"
+)
+
+var (
+	filterField   = field{name: "filter", label: "Filter", hint: "The beginning of a name, or a pattern with * for any text. Empty: all."}
+	maxCountField = field{name: "maxCount", label: "Max count", kind: "number", value: "100", hint: "The most results to show."}
+)
+
+func userOperations() []*operation {
+	return []*operation{{
+		at: atUsers + "/refreshMembership", rights: forSecurity, writes: true,
+		title: "Refresh membership of users",
+		about: "Asks the identity source which enterprise groups the users belong to, and changes their memberships accordingly. Members that were added by hand to other groups stay.",
+		fields: []field{{name: "users", label: "Users", kind: "area", required: true,
+			hint: "Usernames, separated by commas: jdoe@domain,aturing@domain"}},
+		run: (*call).refreshUsers,
+	}, {
+		at: atUsers + "/createUser", rights: forSecurity, writes: true,
+		title:  "Create user",
+		about:  "Makes an account with a password of its own, or takes a user of the identity store into the organisation.",
+		fields: createFields,
+		run:    (*call).createUser,
+	}, {
+		at: atUsers + "/getEnterpriseUser", rights: forSecurity,
+		title:  "Get enterprise user",
+		about:  "Shows what the identity store says about one user.",
+		fields: []field{{name: "username", label: "Username", required: true, hint: `domain\name or name@domain`}},
+		run:    (*call).getUser,
+	}, {
+		at: atUsers + "/searchEnterpriseUsers", rights: forSecurity,
+		title:  "Search enterprise users",
+		about:  "Lists users of the identity store by username, with those whose username or full name the filter fits.",
+		fields: []field{filterField, maxCountField},
+		run:    (*call).searchUsers,
+	}}
+}
+
+// countUsers is the resource users.
+func (c *call) countUsers() (*result, error) {
+	var total int
+	err := c.view(func(tx *roster.Txn) error {
+		org, err := c.engineOrganization(tx)
+		if err != nil {
+			return err
+		}
+		of := tx.Users
+		if org != "" {
+			of = func() (roster.Set, error) { return tx.OrgMembers(org) }
+		}
+		users, err := of()
+		total = users.Len()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &result{
+		body: struct {
+			TotalUsers int `json:"totalUsers"`
+		}{total},
+		facts: []fact{{"Total users", strconv.Itoa(total)}},
+		links: c.linksOf(atUsers),
+	}, nil
+}
+
+func (c *call) getUser() (*result, error) {
+	ref, err := c.p.needed("username")
+	if err != nil {
+		return nil, err
+	}
+	var out oneUserJSON
+	err = c.view(func(tx *roster.Txn) error {
+		n := c.names(tx)
+		id, err := n.user(ref)
+		if err != nil {
+			return err
+		}
+		u, err := tx.User(id)
+		if err == nil {
+			out = oneUserJSON{n.show(u.Directory, u.Username), u.FullName, u.Description, u.Email}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &result{
+		body:  out,
+		facts: []fact{{"Username", out.Username}, {"Full name", out.Fullname}, {"Email", out.Email}, {"Description", out.Description}},
+		links: []link{{"Enterprise groups of this user", c.address(atGroups+"/getEnterpriseGroupsForUser", c.org) + "?username=" + url.QueryEscape(out.Username)}},
+	}, nil
+}
+
+func (c *call) searchUsers() (*result, error) {
+	return c.listUsers(func(n *names) (roster.Set, error) { return n.tx.Users() })
+}
+
+// listUsers answers with users of a set by the parameters filter and maxCount.
+func (c *call) listUsers(of func(*names) (roster.Set, error)) (*result, error) {
+	f, err := c.filter()
+	if err != nil {
+		return nil, err
+	}
+	most, err := c.maxCount()
+	if err != nil {
+		return nil, err
+	}
+	out := usersJSON{Users: []userJSON{}}
+	err = c.view(func(tx *roster.Txn) error {
+		n := c.names(tx)
+		set, err := of(n)
+		if err != nil {
+			return err
+		}
+		users, more, err := n.users(c.r.Context(), set, f, most)
+		for _, u := range users {
+			out.Users = append(out.Users, userJSON{n.show(u.Directory, u.Username), u.Description, u.Email, u.FullName})
+		}
+		out.HasMore = more
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &result{body: out, note: counted(len(out.Users), "user", out.HasMore), table: c.usersTable(&out)}, nil
+}
+
+func (c *call) usersTable(list *usersJSON) *table {
+	t := &table{Columns: []string{"Username", "Full name", "Email", "Description"}, More: list.HasMore}
+	base := c.address(atGroups+"/getEnterpriseGroupsForUser", c.org) + "?username="
+	for _, u := range list.Users {
+		t.Rows = append(t.Rows, []cell{{u.Username, base + url.QueryEscape(u.Username)}, {Text: u.Fullname}, {Text: u.Email}, {Text: u.Description}})
+	}
+	return t
+}
+
+// counted says how many there are.
+func counted(n int, what string, more bool) string {
+	if n != 1 {
+		what += "s"
+	}
+	if more {
+		return fmt.Sprintf("The first %d %s; there are more.", n, what)
+	}
+	if n == 0 {
+		return fmt.Sprintf("No %s.", what)
+	}
+	return fmt.Sprintf("%d %s.", n, what)
+}
+
+// isAny reports whether an error is one of some.
+func isAny(err error, targets ...error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
