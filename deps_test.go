@@ -50,7 +50,7 @@ var allowed = map[string]string{
 }
 
 func TestLinkedModules(t *testing.T) {
-	for _, pkg := range []string{".", "./store", "./directory", "./access"} {
+	for _, pkg := range []string{".", "./store", "./directory", "./access", "./adapter/arcgis", "./adapter/crowd", "./adapter/ingress", "./adapter/rebilly"} {
 		out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", pkg).Output()
 		if err != nil {
 			t.Fatalf("go list %s: %v", pkg, err)
@@ -61,7 +61,7 @@ func TestLinkedModules(t *testing.T) {
 			if m != "github.com/rosterdb/roster" && allowed[m] == "" {
 				t.Errorf("%s links %s", pkg, m)
 			}
-			if m == "golang.org/x/crypto" && pkg != "./access" {
+			if m == "golang.org/x/crypto" && pkg != "./access" && !strings.HasPrefix(pkg, "./adapter/") {
 				t.Errorf("%s links %s, which is for package access", pkg, m)
 			}
 		}
@@ -84,6 +84,9 @@ func TestImportsPointDown(t *testing.T) {
 		"./directory":               {module, module + "/internal/text"},
 		"./access":                  {module, module + "/internal/text"},
 		"./adapter/arcgis":          {module, module + "/access", module + "/internal/text"},
+		"./adapter/crowd":           {module, module + "/access", module + "/internal/text"},
+		"./adapter/ingress":         {module, module + "/access"},
+		"./adapter/rebilly":         {module, module + "/access"},
 		"./directory/ldap":          {module + "/directory", module + "/internal/dn", module + "/internal/text"},
 		"./directory/file":          {module, module + "/directory", module + "/exchange", module + "/internal/text"},
 		"./exchange":                {module, module + "/access", module + "/internal/dn", module + "/internal/text"},

@@ -1,0 +1,198 @@
+package rebilly
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// object is a JSON object that was checked, by its fields' exact names. (Package
+// encoding/json would take IsOwner for isOwner.) What is not known is ignored, as
+// is what the API calls read-only.
+type object map[string]json.RawMessage
+
+// Limits of a body.
+const (
+	maxDepth = 32
+	maxID    = 50  // characters
+	maxEmail = 100 // characters
+	maxItems = 1024
+	maxItem  = 200 // characters of a permission
+)
+
+// readObject reads a body.
+func readObject(w http.ResponseWriter, r *http.Request, most int64) (object, error) {
+	if err := checkType(r.Header.Values("Content-Type")); err != nil {
+		return nil, err
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return nil, problemf(http.StatusUnsupportedMediaType, "The body must not be encoded.")
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, problemf(http.StatusRequestEntityTooLarge, "The body has more than %d bytes.", most)
+	case err != nil:
+		return nil, problemf(http.StatusBadRequest, "The body cannot be read.")
+	}
+	return parseObject(data)
+}
+
+// checkType lets JSON pass, and a body that does not say what it is.
+func checkType(values []string) error {
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return nil
+	}
+	media, args, err := mime.ParseMediaType(values[0])
+	json := media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+	if charset := args["charset"]; err != nil || len(values) > 1 || !json || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return problemf(http.StatusUnsupportedMediaType, "The body must be application/json in UTF-8.")
+	}
+	return nil
+}
+
+// parseObject reads a text that must be one JSON object in which no name stands
+// twice at any depth: of two readers each could take another one.
+func parseObject(data []byte) (object, error) {
+	if !utf8.Valid(data) {
+		return nil, problemf(http.StatusBadRequest, "The body is not UTF-8.")
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := checkValue(d, 0); err != nil {
+		return nil, problemf(http.StatusBadRequest, "The body is not JSON: %v.", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, problemf(http.StatusBadRequest, "The body is not JSON: something follows its end.")
+	}
+	var out object
+	if err := json.Unmarshal(data, &out); err != nil || out == nil {
+		return nil, problemf(http.StatusBadRequest, "The body must be a JSON object.")
+	}
+	return out, nil
+}
+
+func checkValue(d *json.Decoder, depth int) error {
+	t, err := d.Token()
+	if err != nil {
+		return plainError(err)
+	}
+	if _, ok := t.(json.Delim); !ok {
+		return nil
+	}
+	if depth == maxDepth {
+		return fmt.Errorf("it is nested deeper than %d", maxDepth)
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		if t == json.Delim('{') {
+			name, err := d.Token()
+			if err != nil {
+				return plainError(err)
+			}
+			if seen[name.(string)] {
+				return fmt.Errorf("%q stands in an object twice", clip(name.(string)))
+			}
+			seen[name.(string)] = true
+		}
+		if err := checkValue(d, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return plainError(err)
+}
+
+// plainError hides how package encoding/json says that there is no more.
+func plainError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("it ends too early")
+	}
+	return err
+}
+
+// reader takes fields out of an object and collects what is wrong with them.
+type reader struct {
+	object
+	wrong []invalidField
+}
+
+func (o *reader) fail(field, format string, args ...any) {
+	o.wrong = append(o.wrong, invalidField{field, fmt.Sprintf(format, args...)})
+}
+
+// err returns a 422 that names all fields that are wrong.
+func (o *reader) err() error {
+	if len(o.wrong) == 0 {
+		return nil
+	}
+	return invalidFields(o.wrong...)
+}
+
+// has reports whether a field is there and not null.
+func (o *reader) has(field string) bool {
+	raw, ok := o.object[field]
+	return ok && string(raw) != "null"
+}
+
+func (o *reader) boolean(field string) (v bool) {
+	if o.has(field) && json.Unmarshal(o.object[field], &v) != nil {
+		o.fail(field, "Must be true or false.")
+	}
+	return v
+}
+
+// text reads a text of at most so many characters, "" for none.
+func (o *reader) text(field string, most int) (v string) {
+	switch {
+	case !o.has(field):
+	case json.Unmarshal(o.object[field], &v) != nil:
+		o.fail(field, "Must be a text.")
+	default:
+		o.check(field, v, most)
+	}
+	return v
+}
+
+func (o *reader) check(field, v string, most int) {
+	switch {
+	case utf8.RuneCountInString(v) > most:
+		o.fail(field, "Must have at most %d characters.", most)
+	case strings.ContainsFunc(v, unicode.IsControl):
+		o.fail(field, "Must not hold control characters.")
+	}
+}
+
+// texts reads a list of texts that are not empty, nil for none.
+func (o *reader) texts(field string, most int) (list []string) {
+	if !o.has(field) {
+		return nil
+	}
+	var raw []json.RawMessage
+	if json.Unmarshal(o.object[field], &raw) != nil {
+		o.fail(field, "Must be a list or null.")
+		return nil
+	}
+	if len(raw) > maxItems {
+		o.fail(field, "Must have at most %d elements.", maxItems)
+		return nil
+	}
+	list = make([]string, len(raw))
+	for i, r := range raw {
+		at := fmt.Sprintf("%s.%d", field, i)
+		if string(r) == "null" || json.Unmarshal(r, &list[i]) != nil || list[i] == "" {
+			o.fail(at, "Must be a text that is not empty.")
+			continue
+		}
+		o.check(at, list[i], most)
+	}
+	return list
+}

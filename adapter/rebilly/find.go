@@ -1,0 +1,138 @@
+package rebilly
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rosterdb/roster"
+)
+
+// Finding the users that a filter means, as sets.
+
+// asSet returns some users as a set.
+func asSet(tx *roster.Txn, users []roster.UserID) (out roster.Set, err error) {
+	// An expression holds 64 KiB: some 1500 of the longest numbers.
+	for some := range slices.Chunk(users, 1000) {
+		var b strings.Builder
+		b.WriteString("none")
+		for _, u := range some {
+			rec, err := tx.User(u)
+			if err != nil {
+				return out, err
+			}
+			b.WriteString("|user:#" + strconv.FormatUint(rec.Number, 10))
+		}
+		x, err := roster.ParseExpr(b.String())
+		if err != nil {
+			return out, err
+		}
+		set, err := tx.Eval(x)
+		if err != nil {
+			return out, err
+		}
+		out = out.Or(set)
+	}
+	return out, nil
+}
+
+// usersByID returns the users of some ids, those that there are.
+func usersByID(tx *roster.Txn, ids []string) (out []roster.UserID) {
+	for _, id := range ids {
+		if u, ok := tx.UserByUID(id); ok {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// usersByText returns the users one of whose texts is one of those of a condition.
+// The search finds them, and some more, whose records are read to tell.
+func (c *call) usersByText(tx *roster.Txn, cl *clause, fields uint8, of func(*roster.User) string) (roster.Set, error) {
+	var found []roster.UserID
+	looked := 0
+	positive := *cl
+	positive.not = false
+	for _, text := range cl.texts {
+		q := roster.SearchQuery{Text: text, Fields: fields, Limit: 1000}
+		for {
+			page, err := tx.Search(q)
+			if errors.Is(err, roster.ErrInvalid) {
+				return roster.Set{}, invalid(cl.field, "%q cannot be looked for: it is too long or has too many words.", clip(text))
+			}
+			if err != nil {
+				return roster.Set{}, err
+			}
+			for _, u := range page.Users {
+				rec, err := tx.User(u)
+				if err != nil {
+					return roster.Set{}, err
+				}
+				if positive.holdsText(of(&rec)) {
+					found = append(found, u)
+				}
+			}
+			looked += len(page.Users)
+			if q.After = page.Next; q.After == "" {
+				break
+			}
+			if looked >= c.h.o.MaxScan {
+				return roster.Set{}, tooMany(cl.field, c.h.o.MaxScan)
+			}
+			if err := c.ctx.Err(); err != nil {
+				return roster.Set{}, err
+			}
+		}
+	}
+	return asSet(tx, found)
+}
+
+// tooMany is the answer to what would have to read more records than is allowed.
+func tooMany(field string, most int) error {
+	return invalid(field, "More than %d records would have to be read for this: narrow the list by organization.id, user.id, isOwner or roleIds.", most)
+}
+
+// matching returns the users that a condition on users means, whether or not it is
+// negated: that is for the caller to apply.
+func (c *call) matching(tx *roster.Txn, cl *clause) (roster.Set, error) {
+	switch cl.field {
+	case "user.id", "id":
+		return asSet(tx, usersByID(tx, cl.texts))
+	case "user.email", "email":
+		return c.usersByText(tx, cl, roster.Email, func(u *roster.User) string { return u.Email })
+	case "user.name", "name":
+		return c.usersByText(tx, cl, roster.FullName|roster.Username, nameOf)
+	case "status":
+		return activeness(tx, cl)
+	}
+	return roster.Set{}, problemf(http.StatusInternalServerError, fault)
+}
+
+// activeness returns the users of some states.
+func activeness(tx *roster.Txn, cl *clause) (out roster.Set, err error) {
+	active, err := tx.Active()
+	if err != nil {
+		return out, err
+	}
+	for _, v := range cl.texts {
+		switch strings.ToLower(v) {
+		case "active":
+			out = out.Or(active)
+		case "inactive":
+			out = out.Or(active.Not())
+		default:
+			return out, invalid(cl.field, "Must be active or inactive.")
+		}
+	}
+	return out, nil
+}
+
+// narrow leaves those in a set that a condition holds for.
+func narrow(set, matching roster.Set, not bool) roster.Set {
+	if not {
+		return set.AndNot(matching)
+	}
+	return set.And(matching)
+}
