@@ -62,7 +62,7 @@ func TestLinkedModules(t *testing.T) {
 				t.Errorf("%s links %s", pkg, m)
 			}
 			if m == "golang.org/x/crypto" && pkg != "./access" && !strings.HasPrefix(pkg, "./adapter/") {
-				t.Errorf("%s links %s, which is for package access", pkg, m)
+				t.Errorf("%s links %s, which is for package access and what uses it", pkg, m)
 			}
 		}
 	}

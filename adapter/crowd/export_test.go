@@ -1,0 +1,31 @@
+package crowd
+
+import "strings"
+
+// What the tests see of the inside.
+var (
+	ParseID         = parseID
+	FormatID        = formatID
+	CheckJSON       = checkJSON
+	DecodeObjectIDs = func(data []byte) ([]string, error) {
+		fields, err := object(data)
+		if err != nil {
+			return nil, err
+		}
+		return decodeIDs(fields)
+	}
+	DecodeCriteria = decodeCriteria
+	DecodeEntities = decodeEntities
+)
+
+// Routes lists every method and path of the API, {} for what varies.
+func Routes() (all []string) {
+	for _, r := range allRoutes {
+		path := strings.Join(r.path, "/")
+		path = strings.TrimSuffix(strings.ReplaceAll(path+"/", "//", "/{}/"), "/")
+		for _, o := range r.on {
+			all = append(all, o.method+" "+path)
+		}
+	}
+	return all
+}

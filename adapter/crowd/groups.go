@@ -1,0 +1,174 @@
+package crowd
+
+import (
+	"iter"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/text"
+)
+
+// group shows the group of the path.
+func (c *call) group() (any, error) {
+	var out group
+	err := c.view(func(tx *roster.Txn, who access.Principal) error {
+		g, _, err := c.pathGroup(tx, who)
+		if err != nil {
+			return err
+		}
+		out, err = c.reader(tx).group(g)
+		return err
+	})
+	return out, err
+}
+
+// queryGroups lists the groups that who asks administers.
+func (c *call) queryGroups() (any, error) {
+	data, err := c.body(true)
+	if err != nil {
+		return nil, err
+	}
+	q, err := decodeCriteria(data)
+	if err != nil {
+		return nil, err
+	}
+	params, err := c.query()
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.window(params)
+	if err != nil {
+		return nil, err
+	}
+	var out page[group]
+	err = c.view(func(tx *roster.Txn, who access.Principal) (err error) {
+		out, err = c.listGroups(tx, who, &q, at)
+		return err
+	})
+	return out, err
+}
+
+// searchGroups lists those of them that belong to the directory of the path.
+func (c *call) searchGroups() (any, error) {
+	d, ok := parseDirectory(c.args[0])
+	if !ok {
+		return nil, badRequest("The ID of the directory is not valid.")
+	}
+	params, err := c.query()
+	if err != nil {
+		return nil, err
+	}
+	q := criteria{text: params.Get("term"), directories: []roster.DirectoryID{d}}
+	if q.active, err = activeParam(params); err != nil {
+		return nil, err
+	}
+	at, err := c.window(params)
+	if err != nil {
+		return nil, err
+	}
+	var out page[group]
+	err = c.view(func(tx *roster.Txn, who access.Principal) error {
+		may, err := manages(tx, who, d)
+		if err != nil {
+			return err
+		}
+		if !may {
+			return errForbidden
+		}
+		out, err = c.listGroups(tx, who, &q, at)
+		return err
+	})
+	return out, err
+}
+
+func activeParam(params url.Values) (*bool, error) {
+	s := params.Get("active")
+	if s == "" {
+		return nil, nil
+	}
+	v, err := strconv.ParseBool(s)
+	if err != nil {
+		return nil, badRequest("active must be true or false.")
+	}
+	return &v, nil
+}
+
+// listGroups returns a page of the groups that somebody administers, by name.
+// Without criteria it walks no further than the page. With some it compares names
+// in memory: the engine has no search for groups.
+func (c *call) listGroups(tx *roster.Txn, who access.Principal, q *criteria, at window) (out page[group], err error) {
+	for _, d := range q.directories {
+		if _, err := tx.DirectoryUsers(d); err != nil {
+			return out, errNoDirectory
+		}
+	}
+	if q.active != nil && !*q.active {
+		return newPage[group](nil, at, true), nil // all groups are active
+	}
+	all := tx.GroupsByName()
+	if !everything(who) {
+		groups, err := tx.Administered(who.User)
+		if err != nil {
+			return out, err
+		}
+		all = slices.Values(groups)
+	}
+	found, last := cut(c.matching(tx, all, q), at)
+	if err := c.r.Context().Err(); err != nil {
+		return out, err // the walk may have ended early
+	}
+	values, err := each(found, c.reader(tx).group)
+	return newPage(values, at, last), err
+}
+
+// matching yields the groups that fit, and ends when the request is given up.
+func (c *call) matching(tx *roster.Txn, all iter.Seq[roster.GroupID], q *criteria) iter.Seq[roster.GroupID] {
+	part := text.Fold(strings.TrimSpace(q.text))
+	return func(yield func(roster.GroupID) bool) {
+		i := 0
+		for g := range all {
+			if i++; i%patience == 0 && c.r.Context().Err() != nil {
+				return
+			}
+			fits := part == "" || strings.Contains(text.Fold(tx.GroupName(g)), part)
+			if fits && len(q.directories) > 0 {
+				fits = slices.ContainsFunc(q.directories, func(d roster.DirectoryID) bool { return inDirectory(tx, g, d) })
+			}
+			if fits && !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// subgroups lists the groups nested directly in the group of the path, by name.
+func (c *call) subgroups() (any, error) {
+	params, err := c.query()
+	if err != nil {
+		return nil, err
+	}
+	at, err := c.window(params)
+	if err != nil {
+		return nil, err
+	}
+	var out page[group]
+	err = c.view(func(tx *roster.Txn, who access.Principal) error {
+		g, _, err := c.pathGroup(tx, who)
+		if err != nil {
+			return err
+		}
+		nested, err := tx.Subgroups(g)
+		if err != nil {
+			return err
+		}
+		found, last := cut(slices.Values(nested), at)
+		values, err := each(found, c.reader(tx).group)
+		out = newPage(values, at, last)
+		return err
+	})
+	return out, err
+}

@@ -1,0 +1,133 @@
+package crowd
+
+import (
+	"errors"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
+)
+
+// now returns who asks as the transaction knows it. Between the door and here the
+// user may have been locked and its privileges taken away.
+func (c *call) now(tx *roster.Txn) (access.Principal, error) {
+	who := c.p
+	active, err := tx.Active()
+	if err != nil {
+		return access.Principal{}, err
+	}
+	if !active.Contains(who.User) {
+		return access.Principal{}, access.ErrDenied
+	}
+	if who.By == access.ByHost {
+		return who, nil // the host's own word
+	}
+	account, err := access.GetAccount(tx, who.User)
+	if err != nil && !errors.Is(err, roster.ErrNotFound) {
+		return access.Principal{}, err
+	}
+	who.Privileges = account.Privileges // none without an account
+	return who, nil
+}
+
+// everything reports whether somebody may do everything.
+func everything(who access.Principal) bool { return who.Has(access.AllPrivileges) }
+
+// assignable returns the users whom somebody may assign to some group.
+func assignable(tx *roster.Txn, who access.Principal) (roster.Set, error) {
+	if everything(who) {
+		return tx.Users()
+	}
+	return tx.Assignable(who.User)
+}
+
+// manages reports whether somebody administers a group of a directory. It returns
+// errNoDirectory if there is none.
+func manages(tx *roster.Txn, who access.Principal, d roster.DirectoryID) (bool, error) {
+	users, err := tx.DirectoryUsers(d)
+	if errors.Is(err, roster.ErrNotFound) {
+		return false, errNoDirectory
+	}
+	if err != nil || everything(who) {
+		return err == nil, err
+	}
+	may, err := tx.Assignable(who.User)
+	if err != nil {
+		return false, err
+	}
+	for u := range users.All() {
+		return may.Contains(u), nil // all users of a directory are assignable, or none
+	}
+	groups, err := tx.Administered(who.User) // nobody is in the directory to tell it by
+	for _, g := range groups {
+		if inDirectory(tx, g, d) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// inDirectory reports whether a group belongs to a directory, from memory.
+func inDirectory(tx *roster.Txn, g roster.GroupID, d roster.DirectoryID) bool {
+	found, ok := tx.GroupByName(d, tx.GroupName(g))
+	return ok && found == g
+}
+
+// pathGroup returns the group that the path names, which who asks must administer.
+// Where somebody administers nothing nobody learns which groups there are.
+func (c *call) pathGroup(tx *roster.Txn, who access.Principal) (g roster.GroupID, d roster.DirectoryID, err error) {
+	d, name, ok := parseID(c.args[0])
+	if !ok {
+		return 0, 0, badRequest("The ID of the group is not valid.")
+	}
+	g, ok = tx.GroupByName(d, name)
+	if ok && who.Administers(tx, g) {
+		return g, d, nil
+	}
+	may, err := manages(tx, who, d)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case may && !ok:
+		return 0, 0, errNoGroup
+	}
+	return 0, 0, errForbidden
+}
+
+// pathUser returns the user that the path names, of a directory in which who asks
+// administers something.
+func (c *call) pathUser(tx *roster.Txn, who access.Principal) (u roster.UserID, d roster.DirectoryID, err error) {
+	d, name, ok := parseID(c.args[0])
+	if !ok {
+		return 0, 0, badRequest("The ID of the user is not valid.")
+	}
+	may, err := manages(tx, who, d)
+	if err != nil {
+		return 0, 0, err
+	}
+	if !may {
+		return 0, 0, errForbidden
+	}
+	if u, ok = tx.UserByName(d, name); !ok {
+		return 0, 0, errNoUser
+	}
+	return u, d, nil
+}
+
+// managedDirectories lists the directories in which who asks administers a group,
+// by number.
+func (c *call) managedDirectories() (any, error) {
+	out := []directory{}
+	err := c.view(func(tx *roster.Txn, who access.Principal) error {
+		for _, d := range tx.Directories() {
+			may, err := manages(tx, who, d.ID)
+			if err != nil {
+				return err
+			}
+			if may {
+				out = append(out, showDirectory(d))
+			}
+		}
+		return c.r.Context().Err()
+	})
+	return out, err
+}
