@@ -241,3 +241,25 @@ func TestKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestCutBetweenRanges: a connection that dies between two ranges of values is
+// replaced, and the rest is asked for again.
+func TestCutBetweenRanges(t *testing.T) {
+	s, _ := forest(t)
+	src := source(t, ldap.Config{URL: s.url(), BaseDN: adBase, Schema: ldap.ActiveDirectory(), PageSize: 100, Timeout: 5 * time.Second})
+	s.set(func() { s.cutRange = 1 })
+	for g, err := range src.FindGroups(t.Context(), []directory.Query{{Name: "big"}}) {
+		must(t, err)
+		n := 0
+		for _, err := range g.Members {
+			must(t, err)
+			n++
+		}
+		if n != 701 {
+			t.Errorf("%d members", n)
+		}
+	}
+	if s.cutRange > 0 {
+		t.Error("nothing was cut")
+	}
+}

@@ -260,6 +260,7 @@ func (s *Source) values(ctx context.Context, e *ldapv3.Entry, name string) iter.
 		if !s.c.Schema.Ranges {
 			return
 		}
+		dn := e.DN
 		for at := 0; ; {
 			values, next, more, err := rangeOf(e, name, at)
 			if err != nil {
@@ -277,7 +278,7 @@ func (s *Source) values(ctx context.Context, e *ldapv3.Entry, name string) iter.
 			at = next
 			asked := fmt.Sprintf("%s;range=%d-*", name, at)
 			err = s.with(ctx, func(conn *ldapv3.Conn) (err error) {
-				e, err = s.read(ctx, conn, e.DN, "(objectClass=*)", []string{asked})
+				e, err = s.read(ctx, conn, dn, "(objectClass=*)", []string{asked})
 				return err
 			})
 			if err == nil && e == nil {

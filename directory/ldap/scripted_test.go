@@ -28,13 +28,14 @@ type scripted struct {
 	t        testing.TB
 	listener net.Listener
 
-	mu      sync.Mutex
-	objects []*object // guarded by mu
-	ranges  int       // guarded by mu: values an attribute is given at most at a time
-	limit   int       // guarded by mu: entries after which a search ends with sizeLimitExceeded
-	hangUp  int       // guarded by mu: pages after which the connection is cut
-	refer   bool      // guarded by mu
-	broken  bool      // guarded by mu: ranges come with a gap
+	mu       sync.Mutex
+	objects  []*object // guarded by mu
+	ranges   int       // guarded by mu: values an attribute is given at most at a time
+	limit    int       // guarded by mu: entries after which a search ends with sizeLimitExceeded
+	hangUp   int       // guarded by mu: pages after which the connection is cut
+	refer    bool      // guarded by mu
+	broken   bool      // guarded by mu: ranges come with a gap
+	cutRange int       // guarded by mu: requests of a later range on which the connection is cut
 
 	chained atomic.Int64
 	search  atomic.Int64
@@ -141,6 +142,10 @@ func (s *scripted) answer(conn net.Conn, id int64, op, packet *ber.Packet) bool 
 	var found []*object
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if asked := op.Children[7].Children; s.cutRange > 0 && len(asked) > 0 && strings.Contains(asked[0].Data.String(), ";range=") {
+		s.cutRange--
+		return false
+	}
 	for _, o := range s.objects {
 		normal, _ := dn.Normal(o.dn)
 		if (normal == base || scope == 2 && strings.HasSuffix(normal, "\x00"+base)) && s.matches(op.Children[6], o) {
