@@ -263,3 +263,26 @@ func TestCutBetweenRanges(t *testing.T) {
 		t.Error("nothing was cut")
 	}
 }
+
+// TestManyGroups: a user whose own list of groups comes in ranges keeps them all in
+// a refresh.
+func TestManyGroups(t *testing.T) {
+	s, users := forest(t)
+	s.set(func() {
+		for i := range 40 {
+			s.objects = append(s.objects, adGroup(3000+i, fmt.Sprintf("team%d", i), users[1]))
+		}
+	})
+	e, l := adLink(t, adSource(t, s))
+	_, err := l.Sync(t.Context(), directory.Run{})
+	must(t, err)
+	before, _ := adGroups(t, e, "user1")
+	s.set(func() { s.ranges = 15 })
+	report, err := l.Refresh(t.Context(), directory.Run{}, "user1")
+	if err != nil || !report.Diff.Empty() || s.chained.Load() == 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if after, _ := adGroups(t, e, "user1"); len(after) != len(before) || len(after) != 44 {
+		t.Errorf("%d groups were %d", len(after), len(before))
+	}
+}

@@ -29,29 +29,36 @@ func (s *Source) Above(ctx context.Context, refs []string) iter.Seq2[directory.H
 		found := map[string]directory.Group{}
 		type link struct{ member, group string }
 		var links []link
-		note := func(e *ldapv3.Entry) {
-			for _, parent := range e.GetEqualFoldAttributeValues(sc.MemberOf) {
-				links = append(links, link{e.DN, s.Fold(parent)})
+		note := func(e *ldapv3.Entry, member string) error {
+			for parent, err := range s.values(ctx, e, sc.MemberOf) {
+				if err != nil {
+					return err
+				}
+				links = append(links, link{member, s.Fold(parent)})
 			}
+			return nil
 		}
 		filter := "(" + sc.Members[0] + ":" + matchingRuleInChain + ":=" + ldapv3.EscapeFilter(refs[0]) + ")"
 		for e, err := range s.paged(ctx, s.c.GroupBase, and(sc.GroupFilter, filter), attributes) {
+			if err == nil {
+				if g, bad := s.group(e); bad == nil {
+					found[s.Fold(e.DN)] = g
+					err = note(e, e.DN)
+				}
+			}
 			if err != nil {
 				yield(directory.Held{}, err)
 				return
-			}
-			if g, err := s.group(e); err == nil {
-				found[s.Fold(e.DN)] = g
-				note(e)
 			}
 		}
 		for e, err := range s.entries(ctx, refs[:1], "(objectClass=*)", []string{sc.MemberOf}) {
+			if err == nil {
+				err = note(e, refs[0])
+			}
 			if err != nil {
 				yield(directory.Held{}, err)
 				return
 			}
-			e.DN = refs[0]
-			note(e)
 		}
 		for _, l := range links {
 			if g, ok := found[l.group]; ok && !yield(directory.Held{Group: g, Member: l.member}, nil) {
