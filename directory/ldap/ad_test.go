@@ -286,3 +286,20 @@ func TestManyGroups(t *testing.T) {
 		t.Errorf("%d groups were %d", len(after), len(before))
 	}
 }
+
+// TestHiddenMemberOf: where a user's own list of groups may not be read, or leaves
+// groups of other domains out, the groups are asked.
+func TestHiddenMemberOf(t *testing.T) {
+	s, users := forest(t)
+	e, l := adLink(t, adSource(t, s))
+	_, err := l.Sync(t.Context(), directory.Run{})
+	must(t, err)
+	s.set(func() { users[1].attrs["memberof"] = nil })
+	report, err := l.Refresh(t.Context(), directory.Run{}, "user1")
+	if err != nil || !report.Diff.Empty() {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if groups, _ := adGroups(t, e, "user1"); !slices.Equal(groups, []string{"Domain Users", "big", "loop", "over"}) {
+		t.Errorf("%q", groups)
+	}
+}

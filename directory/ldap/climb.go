@@ -17,7 +17,8 @@ const (
 )
 
 // Above implements directory.Climber with Active Directory: by one search for all
-// groups, and the DNs that each says it is in.
+// groups, and the DNs that each says it is in. It is unsupported where these do not
+// lead to all of the groups.
 func (s *Source) Above(ctx context.Context, refs []string) iter.Seq2[directory.Held, error] {
 	return func(yield func(directory.Held, error) bool) {
 		if len(refs) == 0 || refs[0] == "" || refs[0][0] == '=' || refs[0][0] == '#' || !s.chains(ctx) {
@@ -27,7 +28,6 @@ func (s *Source) Above(ctx context.Context, refs []string) iter.Seq2[directory.H
 		sc := &s.c.Schema
 		attributes := append(sc.groupAttributes(false), sc.MemberOf)
 		found := map[string]directory.Group{}
-		type link struct{ member, group string }
 		var links []link
 		note := func(e *ldapv3.Entry, member string) error {
 			for parent, err := range s.values(ctx, e, sc.MemberOf) {
@@ -60,12 +60,40 @@ func (s *Source) Above(ctx context.Context, refs []string) iter.Seq2[directory.H
 				return
 			}
 		}
+		if !s.reaches(refs[0], links, found) { // a list may be hidden, or be of one domain only
+			yield(directory.Held{}, directory.ErrUnsupported)
+			return
+		}
 		for _, l := range links {
 			if g, ok := found[l.group]; ok && !yield(directory.Held{Group: g, Member: l.member}, nil) {
 				return
 			}
 		}
 	}
+}
+
+// link says that an entry's list of groups holds one: a DN, and one in normal form.
+type link struct{ member, group string }
+
+// reaches reports whether links lead from a DN to all groups that were found.
+func (s *Source) reaches(from string, links []link, found map[string]directory.Group) bool {
+	groups := map[string][]string{} // by member
+	for _, l := range links {
+		if _, ok := found[l.group]; ok {
+			member := s.Fold(l.member)
+			groups[member] = append(groups[member], l.group)
+		}
+	}
+	reached := map[string]bool{}
+	for next := []string{s.Fold(from)}; len(next) > 0; next = next[1:] {
+		for _, group := range groups[next[0]] {
+			if !reached[group] {
+				reached[group] = true
+				next = append(next, group)
+			}
+		}
+	}
+	return len(reached) == len(found)
 }
 
 // chains reports whether the server has the matching rule. One that does not know
