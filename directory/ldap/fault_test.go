@@ -388,3 +388,21 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLoginTellsNothing: a wrong password reads like a name that nobody has.
+func TestLoginTellsNothing(t *testing.T) {
+	x := newSmall(t)
+	l := x.link(t, nil)
+	var texts []string
+	for _, name := range []string{"alice", "nobody"} {
+		_, err := l.Login(t.Context(), name, "wrong")
+		if !errors.Is(err, directory.ErrCredentials) {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		texts = append(texts, strings.ReplaceAll(err.Error(), name, "NAME"))
+	}
+	if len(texts) == 2 && texts[0] != texts[1] {
+		t.Errorf("%q", texts)
+	}
+}

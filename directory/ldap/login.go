@@ -44,11 +44,9 @@ func (s *Source) Authenticate(ctx context.Context, name, password string) (direc
 	defer conn.Close()
 	err = bind(ctx, conn, u.Refs[0], password)
 	switch {
-	case errors.Is(err, directory.ErrRefused): // locked, expired: not more than that is told
-		return directory.User{}, fmt.Errorf("login of %q: %w: %w", name, directory.ErrCredentials, err)
-	case err != nil:
+	case err != nil && !errors.Is(err, directory.ErrCredentials) && !errors.Is(err, directory.ErrRefused) && !nothing(err):
 		return directory.User{}, err
-	case !u.Active && u.Silent&directory.Active == 0:
+	case err != nil, !u.Active && u.Silent&directory.Active == 0: // wrong, locked, just gone: which is not told
 		return directory.User{}, fmt.Errorf("login of %q: %w", name, directory.ErrCredentials)
 	}
 	return u, nil
