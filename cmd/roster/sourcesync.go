@@ -108,12 +108,16 @@ func (p *program) printReport(r *directory.Report, took time.Duration) error {
 			"membershipsAdded", uint64(len(d.Added)), "membershipsRemoved", uint64(len(d.Removed)),
 			"users", uint64(r.Users), "groups", uint64(r.Groups), "memberships", uint64(r.Memberships), "unresolved", uint64(r.Unresolved),
 			"dryRun", r.DryRun, "revision", uint64(r.Revision), "seconds", took.Seconds())
+		if r.Refused != nil {
+			line = extend(line, "refused", oneLine(plain(r.Refused)))
+		}
 		if r.DryRun {
 			line = extend(line, "changes", jsontext.Value(list(diffLines(d), func(c diffLine) []byte {
 				return object("kind", c.kind, "name", c.name, "what", c.what)
 			})))
 		}
 		_, err := p.stdout.Write(line)
+		p.warnRefused(r)
 		return err
 	}
 	if r.DryRun {
@@ -128,13 +132,17 @@ func (p *program) printReport(r *directory.Report, took time.Duration) error {
 	if r.Unresolved > 0 {
 		fmt.Fprintf(p.stderr, "warning: %d memberships of somebody whom the source does not have\n", r.Unresolved)
 	}
-	if r.Refused != nil {
-		fmt.Fprintf(p.stderr, "warning: without --dry-run: %s\n", oneLine(plain(r.Refused)))
-	}
+	p.warnRefused(r)
 	if r.DryRun {
 		fmt.Fprintln(p.stderr, "nothing was changed (--dry-run)")
 	}
 	return err
+}
+
+func (p *program) warnRefused(r *directory.Report) {
+	if r.Refused != nil {
+		fmt.Fprintf(p.stderr, "warning: without --dry-run: %s\n", oneLine(plain(r.Refused)))
+	}
 }
 
 // diffLine is one change for reading.
