@@ -386,3 +386,22 @@ func TestOvertaken(t *testing.T) {
 		t.Errorf("u1 is in %q again", groups)
 	}
 }
+
+// TestEmptied: a source that has had nobody for long, which was forced, is no error
+// each time.
+func TestEmptied(t *testing.T) {
+	c, e := made(10), open(t)
+	l := newLink(t, e, c.source(), directory.Options{})
+	mustSync(t, l, directory.Run{})
+	delete(c.users, "k9")
+	mustSync(t, l, directory.Run{})
+	c.users, c.groups = map[string]string{}, map[string]string{}
+	var guard *directory.GuardError
+	if _, err := l.Sync(t.Context(), directory.Run{}); !errors.As(err, &guard) || guard.Removed != 9 || guard.Of != 9 {
+		t.Error(err)
+	}
+	mustSync(t, l, directory.Run{Force: true})
+	if report := mustSync(t, l, directory.Run{}); !report.Diff.Empty() {
+		t.Errorf("again: %+v", report.Diff)
+	}
+}

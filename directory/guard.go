@@ -10,14 +10,19 @@ const (
 
 // guard returns a *GuardError if the plan removes more than it may.
 func (p *plan) guard(tx *roster.Txn) error {
-	if p.all && p.users.len() == 0 && len(p.managed) > 0 {
-		return &GuardError{"users", len(p.managed), len(p.managed), p.o.MaxRemoved}
-	}
-	if p.void && len(p.gone)+len(p.leave) > 0 {
-		if len(p.gone) > 0 {
-			return &GuardError{"users", len(p.gone), len(p.gone), p.o.MaxRemoved}
+	if p.void || p.all && p.users.len() == 0 {
+		gone := 0
+		for _, g := range p.gone {
+			if g.write {
+				gone++
+			}
 		}
-		return &GuardError{"memberships", len(p.leave), len(p.leave), p.o.MaxRemoved}
+		switch {
+		case gone > 0:
+			return &GuardError{"users", gone, gone, p.o.MaxRemoved}
+		case len(p.leave) > 0:
+			return &GuardError{"memberships", len(p.leave), len(p.leave), p.o.MaxRemoved}
+		}
 	}
 	if p.off <= freeUsers && len(p.leave) <= freeMemberships || p.o.MaxRemoved == 1 {
 		return nil
