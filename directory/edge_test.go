@@ -405,3 +405,30 @@ func TestEmptied(t *testing.T) {
 		t.Errorf("again: %+v", report.Diff)
 	}
 }
+
+// TestEveryClosed: syncs by the clock end with the engine, and do not go on reading
+// the source for nothing.
+func TestEveryClosed(t *testing.T) {
+	c := made(3)
+	e, err := roster.Open("", roster.Options{InMemory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLink(t, e, c.source(), directory.Options{})
+	done := make(chan error, 1)
+	go func() { done <- l.Every(t.Context(), time.Millisecond, 0, directory.Run{}) }()
+	for l.Stats().Runs < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		if !errors.Is(err, roster.ErrClosed) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("goes on")
+	}
+}

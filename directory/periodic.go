@@ -3,8 +3,11 @@ package directory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/rosterdb/roster"
 )
 
 // Stats say how a link has been doing since New. Runs that were dry do not count.
@@ -85,17 +88,19 @@ func (l *Link) count(begin, end time.Time, report *Report, err error) {
 	s.Changes.add(s.Last)
 }
 
-// Every runs Sync each interval until ctx ends, whose error it returns: at once,
-// and then after the interval and a random part of jitter, so that many programs
-// do not ask one server in the same moment. A run that fails is counted and told
-// to the logger; the next one is tried in its turn. The caller owns the
-// goroutine that Every runs in.
+// Every runs Sync each interval until ctx ends, whose error it returns, or the
+// engine is closed, which is roster.ErrClosed: at once, and then after the interval
+// and a random part of jitter, so that many programs do not ask one server in the
+// same moment. A run that fails otherwise is counted and told to the logger; the
+// next one is tried in its turn. The caller owns the goroutine that Every runs in.
 func (l *Link) Every(ctx context.Context, interval, jitter time.Duration, run Run) error {
 	if interval <= 0 || jitter < 0 {
-		return errors.Join(ErrConfig, errors.New("an interval must be longer than nothing, jitter at least nothing"))
+		return fmt.Errorf("%w: an interval must be longer than nothing, jitter at least nothing", ErrConfig)
 	}
 	for {
-		_, _ = l.Sync(ctx, run) // counted and logged there
+		if _, err := l.Sync(ctx, run); errors.Is(err, roster.ErrClosed) { // any other is counted and logged
+			return err
+		}
 		wait := interval
 		if jitter > 0 {
 			wait += rand.N(jitter)
