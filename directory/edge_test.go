@@ -432,3 +432,25 @@ func TestEveryClosed(t *testing.T) {
 		t.Error("goes on")
 	}
 }
+
+// TestGuardGroups: groups that would be deleted count, whoever is in them.
+func TestGuardGroups(t *testing.T) {
+	c, e := made(4), open(t)
+	for _, key := range []string{"g1", "g2", "g3", "g4"} {
+		c.groups[key], c.has[key] = "group "+key, map[string]bool{}
+	}
+	l := newLink(t, e, c.source(), directory.Options{VanishedGroups: directory.Delete})
+	mustSync(t, l, directory.Run{})
+	names := make([]string, 0, 4)
+	for _, key := range []string{"g1", "g2", "g3", "g4"} {
+		names = append(names, c.groups[key])
+		delete(c.groups, key)
+	}
+	if _, err := l.Sync(t.Context(), directory.Run{}); !errors.Is(err, directory.ErrTooMuch) {
+		t.Error(err)
+	}
+	if _, err := l.RefreshGroups(t.Context(), directory.Run{}, names...); !errors.Is(err, directory.ErrTooMuch) {
+		t.Error(err)
+	}
+	mustSync(t, l, directory.Run{Force: true})
+}

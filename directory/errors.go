@@ -48,7 +48,7 @@ func isEntryError(err error) bool {
 
 // GuardError says what a run would remove and does not. It wraps ErrTooMuch.
 type GuardError struct {
-	What    string  // "users" or "memberships"
+	What    string  // "users", "memberships" or "groups"
 	Removed int     // would be
 	Of      int     // there are
 	Share   float64 // that may go, Options.MaxRemoved

@@ -5,6 +5,7 @@ import "github.com/rosterdb/roster"
 // What may go from any link, however small.
 const (
 	freeUsers       = 2
+	freeGroups      = 2
 	freeMemberships = 5
 )
 
@@ -24,7 +25,11 @@ func (p *plan) guard(tx *roster.Txn) error {
 			return &GuardError{"memberships", len(p.leave), len(p.leave), p.o.MaxRemoved}
 		}
 	}
-	if p.off <= freeUsers && len(p.leave) <= freeMemberships || p.o.MaxRemoved == 1 {
+	deleted := 0 // groups, with what was made by hand
+	if p.o.VanishedGroups == Delete {
+		deleted = len(p.goneGroup)
+	}
+	if p.off <= freeUsers && len(p.leave) <= freeMemberships && deleted <= freeGroups || p.o.MaxRemoved == 1 {
 		return nil
 	}
 	if !p.all {
@@ -32,16 +37,16 @@ func (p *plan) guard(tx *roster.Txn) error {
 			return err
 		}
 	}
-	for _, x := range []GuardError{
-		{"users", p.off, p.activeUsers, p.o.MaxRemoved},
-		{"memberships", len(p.leave), p.memberships, p.o.MaxRemoved},
+	for _, x := range []struct {
+		GuardError
+		free int
+	}{
+		{GuardError{"users", p.off, p.activeUsers, p.o.MaxRemoved}, freeUsers},
+		{GuardError{"memberships", len(p.leave), p.memberships, p.o.MaxRemoved}, freeMemberships},
+		{GuardError{"groups", deleted, p.enterprise, p.o.MaxRemoved}, freeGroups},
 	} {
-		free := freeUsers
-		if x.What == "memberships" {
-			free = freeMemberships
-		}
-		if x.Removed > free && float64(x.Removed) > x.Share*float64(x.Of) {
-			return &x
+		if x.Removed > x.free && float64(x.Removed) > x.Share*float64(x.Of) {
+			return &x.GuardError
 		}
 	}
 	return nil
@@ -62,7 +67,7 @@ func (p *plan) count(tx *roster.Txn) error {
 	if err != nil {
 		return err
 	}
-	p.activeUsers, p.memberships = users.And(active).Len(), 0
+	p.activeUsers, p.memberships, p.enterprise = users.And(active).Len(), 0, 0
 	for g := range tx.GroupsByName() {
 		rec, err := tx.Group(g)
 		if err != nil {
@@ -71,6 +76,7 @@ func (p *plan) count(tx *roster.Txn) error {
 		if rec.Directory != p.dir.ID || !rec.Enterprise {
 			continue
 		}
+		p.enterprise++
 		members, err := tx.DirectMembers(g)
 		if err != nil {
 			return err

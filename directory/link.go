@@ -54,10 +54,11 @@ type Options struct {
 	VanishedGroups Policy // of groups, Deactivate takes all members of the source out
 	Reused         Reuse
 
-	// MaxRemoved is the share, between 0 and 1, of the users and of the
-	// memberships of the link that one run may take away. 0 means 0.25; 1 allows
-	// all. Two users and five memberships may always go, except that a source
-	// without any user is never taken at its word.
+	// MaxRemoved is the share, between 0 and 1, of the users, of the memberships
+	// and, where they are deleted, of the groups of the link that one run may take
+	// away. 0 means 0.25; 1 allows all. Two users, two groups and five memberships
+	// may always go, except that a source without any user is never taken at its
+	// word.
 	MaxRemoved float64
 
 	// Logger is told what each run did and why one failed. Nil: nobody is.

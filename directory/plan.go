@@ -91,6 +91,7 @@ type plan struct {
 
 	activeUsers int // of those the link owns, when all were looked at
 	memberships int // likewise
+	enterprise  int // likewise, groups
 	off         int // users who are made inactive, by being gone or by the source
 }
 
@@ -344,6 +345,9 @@ func (p *plan) matchGroups(tx *roster.Txn) error {
 		rec, err := tx.Group(g)
 		if err != nil {
 			return err
+		}
+		if rec.Directory == p.dir.ID && rec.Enterprise {
+			p.enterprise++
 		}
 		i, ok := byUID[hash(rec.UID)]
 		if ok && (rec.Directory != p.dir.ID || !rec.Enterprise) {
