@@ -128,7 +128,7 @@ below; those of the commands go on from it.`,
 	addGroup(root, "Change who belongs to what:", p.addCommand(), p.removeCommand(), p.adminCommand())
 	addGroup(root, "Single records:", p.userCommand(), p.groupCommand(), p.orgCommand(), p.roleCommand())
 	addGroup(root, "Users and groups from elsewhere:", p.sourceCommand())
-	addGroup(root, "Let in:", p.passwdCommand(), p.keyCommand())
+	addGroup(root, "Let in:", p.serveCommand(), p.passwdCommand(), p.keyCommand())
 	addGroup(root, "Look after the data:", p.verifyCommand(), p.backupCommand(), p.restoreCommand(), p.statsCommand())
 	addGroup(root, "The program itself:")
 	root.SetHelpCommandGroupID("The program itself:")

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/adapter/arcgis"
+	"github.com/rosterdb/roster/directory"
+)
+
+// linkedSource is an identity source while the program serves.
+type linkedSource struct {
+	name   string
+	link   *directory.Link
+	source directory.Source
+	id     roster.DirectoryID // 0 if the directory does not exist yet
+}
+
+type linkedSources []*linkedSource
+
+// openSources opens the sources that the data name. One whose directory does not
+// exist yet is synced first, or nobody of it could log in.
+func (s *server) openSources(ctx context.Context, e *roster.Engine) (all linkedSources, err error) {
+	var configs []sourceConfig
+	err = e.View(ctx, func(tx *roster.Txn) error {
+		for name := range eachSource(tx) {
+			c, err := findSource(tx, name)
+			if err != nil {
+				return err
+			}
+			configs = append(configs, c)
+		}
+		return nil
+	})
+	for i := 0; i < len(configs) && err == nil; i++ {
+		var l *linkedSource
+		if l, err = openSource(ctx, e, &configs[i], s.log); err == nil {
+			all = append(all, l)
+		}
+	}
+	if err != nil {
+		all.close()
+		return nil, err
+	}
+	return all, nil
+}
+
+func openSource(ctx context.Context, e *roster.Engine, c *sourceConfig, log *slog.Logger) (*linkedSource, error) {
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	o.Logger = log
+	l := &linkedSource{name: c.Name}
+	if l.source, err = c.open(); err != nil {
+		return nil, fmt.Errorf("source %q: %w", c.Name, err)
+	}
+	if l.link, err = directory.New(e, l.source, o); err != nil {
+		return nil, errors.Join(err, closeSource(l.source))
+	}
+	for range 2 {
+		err = e.View(ctx, func(tx *roster.Txn) error {
+			d, err := tx.DirectoryByName(c.Directory)
+			l.id = d.ID
+			return err
+		})
+		if !errors.Is(err, roster.ErrNotFound) {
+			break
+		}
+		if _, err := l.link.Sync(ctx, sourceRun()); err != nil {
+			log.Warn("nobody can log in through a source before it was synced and this program was started again", "source", c.Name, "error", err)
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, roster.ErrNotFound) {
+		return nil, errors.Join(err, closeSource(l.source))
+	}
+	return l, nil
+}
+
+func (all linkedSources) close() {
+	for _, l := range all {
+		closeSource(l.source) // only read from
+	}
+}
+
+// sourceRun is a run that the clock asks for.
+func sourceRun() directory.Run { return directory.Run{Actor: "roster serve"} }
+
+// passwords are the sources that know passwords, by directory.
+func (all linkedSources) passwords() map[roster.DirectoryID]access.PasswordSource {
+	out := map[roster.DirectoryID]access.PasswordSource{}
+	for _, l := range all {
+		if _, ok := l.source.(directory.Authenticator); ok && l.id != 0 {
+			out[l.id] = l
+		}
+	}
+	return out
+}
+
+// refreshers are the sources by the names of their directories.
+func (all linkedSources) refreshers(directories map[roster.DirectoryID]string) map[string]arcgis.Refresher {
+	out := map[string]arcgis.Refresher{}
+	for _, l := range all {
+		if l.id != 0 {
+			out[directories[l.id]] = l
+		}
+	}
+	return out
+}
+
+// Authenticate implements access.PasswordSource. Who logs in is refreshed.
+func (l *linkedSource) Authenticate(ctx context.Context, username, password string) error {
+	_, err := l.link.Login(ctx, username, password)
+	return unavailable(err)
+}
+
+// Refresh implements arcgis.Refresher.
+func (l *linkedSource) Refresh(ctx context.Context, actor string, users ...string) ([]string, error) {
+	return unknownOf(l.link.Refresh(ctx, directory.Run{Actor: actor}, users...))
+}
+
+// RefreshGroups implements arcgis.Refresher.
+func (l *linkedSource) RefreshGroups(ctx context.Context, actor string, groups ...string) ([]string, error) {
+	return unknownOf(l.link.RefreshGroups(ctx, directory.Run{Actor: actor}, groups...))
+}
+
+func unknownOf(r *directory.Report, err error) ([]string, error) {
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return r.Unknown, nil
+}
+
+func unavailable(err error) error {
+	if errors.Is(err, directory.ErrUnreachable) {
+		return fmt.Errorf("%w: %w", access.ErrUnavailable, err)
+	}
+	return err
+}
