@@ -139,9 +139,9 @@ func (s *searcher) note(err error) {
 
 // How long the searcher waits.
 const (
-	gatherEdits = 50 * time.Millisecond // after an edit, for more to put in with it
-	lookAround  = time.Second           // to see whether the index has failed in the background
-	firstRetry  = time.Second           // after a failure, twice as long after each further one
+	gatherEdits = 100 * time.Millisecond // after an edit, for more to put in with it
+	lookAround  = time.Second            // to see whether the index has failed in the background
+	firstRetry  = time.Second            // after a failure, twice as long after each further one
 	lastRetry   = time.Minute
 )
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,36 +140,47 @@ func (b *bench) importing(ctx context.Context) error {
 }
 
 // editing measures the engine while users are edited: without a search index and
-// with one that runs after the edits.
+// with one that runs after the edits, in turn.
 func (b *bench) editing(ctx context.Context) error {
-	var rates [2]float64
-	for i, o := range []roster.Options{{NoSearchIndex: true}, {}} {
-		if err := b.reopen(o); err != nil {
-			return err
-		}
-		if !o.NoSearchIndex {
-			b.still(func(st roster.Stats) int64 { return int64(st.SearchRevision) })
-		}
-		checks, commits, segments, err := b.checkBesideEdits(ctx)
+	var without, with, ratios []float64
+	var commits float64
+	most := 0
+	for range 3 {
+		checks, _, _, err := b.besideEdits(ctx, roster.Options{NoSearchIndex: true})
 		if err != nil {
 			return err
 		}
-		rates[i] = checks
-		name, note := "checks beside 1000 edits of users/s, no search index", fmt.Sprintf("%.0f edits/s reached", commits)
-		if !o.NoSearchIndex {
-			name = "checks beside 1000 edits of users/s and the indexer"
-			note += fmt.Sprintf(", %.2f × those without; at most %d segments", rates[1]/rates[0], segments)
+		beside, edits, segments, err := b.besideEdits(ctx, roster.Options{})
+		if err != nil {
+			return err
 		}
-		b.t.rate(name, checks, note)
+		without, with, ratios = append(without, checks), append(with, beside), append(ratios, beside/checks)
+		commits, most = edits, max(most, segments)
 	}
+	middle := func(v []float64) float64 {
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	b.t.rate("checks beside 1000 edits of users/s, no search index", middle(without), "")
+	b.t.rate("checks beside 1000 edits of users/s and the indexer", middle(with),
+		fmt.Sprintf("%.0f edits/s reached, %.2f × those without (%.2f to %.2f); at most %d segments", commits, middle(ratios), ratios[0], ratios[2], most))
 	return nil
+}
+
+// besideEdits opens the engine and measures it.
+func (b *bench) besideEdits(ctx context.Context, o roster.Options) (checks, edits float64, segments int, err error) {
+	if err := b.reopen(o); err != nil {
+		return 0, 0, 0, err
+	}
+	b.still(func(st roster.Stats) int64 { return int64(st.SearchRevision) })
+	return b.checkBesideEdits(ctx)
 }
 
 // checkBesideEdits checks on all cores while users get other names, some seconds.
 // It returns the checks and the edits in a second, and the most segments that
 // the search index had.
 func (b *bench) checkBesideEdits(ctx context.Context) (checks, edits float64, segments int, err error) {
-	const span, perSecond = 10 * time.Second, 1000
+	const span, perSecond = 5 * time.Second, 1000
 	var stop atomic.Bool
 	var count atomic.Int64
 	var wg sync.WaitGroup

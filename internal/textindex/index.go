@@ -130,7 +130,7 @@ func storeDir(dir string) string { return filepath.Join(dir, "store") }
 
 // napMillis is how long Bleve gathers changes in memory before it writes them to
 // files: with less, every change in a small batch makes a file.
-const napMillis = 100
+const napMillis = 200
 
 func open(dir string, readOnly bool) (*Index, error) {
 	x := &Index{dir: dir, queue: index.NewAnalysisQueue(1), closed: make(chan struct{})}
