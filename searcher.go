@@ -45,7 +45,8 @@ type searchStats struct {
 	rev      Revision
 	users    int
 	segments int
-	memory   int64  // of the texts
+	memory   int64 // of the texts
+	busy     bool
 	problem  string // why there is none
 }
 
@@ -108,11 +109,11 @@ func (s *searcher) acquire() *indexed {
 
 // publish puts x, which may be nil, in the place of what searches use. What it keeps of
 // texts has so many bytes.
-func (s *searcher) publish(x *indexed, memory int64) {
+func (s *searcher) publish(x *indexed, memory int64, busy bool) {
 	if x != nil {
 		s.at.Store(x.from)
 		s.mu.Lock()
-		s.stats = searchStats{rev: x.rev, users: x.snapshot.Len(), segments: x.snapshot.Segments(), memory: memory}
+		s.stats = searchStats{rev: x.rev, users: x.snapshot.Len(), segments: x.snapshot.Segments(), memory: memory, busy: busy}
 		s.mu.Unlock()
 	}
 	if old := s.now.Swap(x); old != nil {
@@ -150,7 +151,7 @@ func (s *searcher) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.serve(ctx)
-		s.publish(nil, 0)
+		s.publish(nil, 0, false)
 		if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return
 		}

@@ -267,7 +267,7 @@ func (k *keeper) build(ctx context.Context, next uint32) error {
 			return err
 		}
 		s.mu.Lock()
-		s.stats = searchStats{users: s.stats.users + len(docs)}
+		s.stats = searchStats{users: s.stats.users + len(docs), busy: true}
 		s.mu.Unlock()
 		if next == complete {
 			return nil
@@ -430,7 +430,7 @@ func (k *keeper) publish() error {
 		k.index.Merge()
 		k.sweep = 2 // Bleve removes files when it writes, and those that we have let go of by then
 	}
-	k.s.publish(&indexed{snapshot: snapshot, texts: k.texts.snapshot(), rev: k.rev, from: k.from, also: k.also}, k.texts.bytes)
+	k.s.publish(&indexed{snapshot: snapshot, texts: k.texts.snapshot(), rev: k.rev, from: k.from, also: k.also}, k.texts.bytes, k.busy() || k.index.Merging())
 	return nil
 }
 

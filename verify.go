@@ -37,6 +37,7 @@ type Stats struct {
 	SearchSegments int      // that it is made of
 	SearchBytes    int64    // on disk
 	SearchMemory   int64    // bytes of texts that are kept in memory
+	SearchBusy     bool     // it is being built, merged, or given texts
 	SearchProblem  string   // why there is none; "" also for a store too small to have one
 }
 
@@ -54,7 +55,7 @@ func (e *Engine) Stats() Stats {
 	}
 	search := e.search.figures()
 	out.SearchRevision, out.SearchUsers, out.SearchSegments = search.rev, search.users, search.segments
-	out.SearchMemory, out.SearchProblem, out.SearchBytes = search.memory, search.problem, textindex.Bytes(e.search.dir)
+	out.SearchMemory, out.SearchBusy, out.SearchProblem, out.SearchBytes = search.memory, search.busy, search.problem, textindex.Bytes(e.search.dir)
 	for _, s := range st.sets.All() {
 		if s.flags&slotGroup != 0 {
 			out.Memberships += int(s.n)

@@ -74,12 +74,13 @@ func (b *bench) reopen(o roster.Options) error {
 // quiet is how long a figure stands still before it is taken as final.
 const quiet = 4 * time.Second
 
-// still waits until a figure stands still.
+// still waits until a figure stands still, and nothing is done to the search index.
 func (b *bench) still(figure func(roster.Stats) int64) {
 	last, since := figure(b.e.Stats()), time.Now()
 	for time.Since(since) < quiet {
 		time.Sleep(50 * time.Millisecond)
-		if now := figure(b.e.Stats()); now != last {
+		st := b.e.Stats()
+		if now := figure(st); now != last || st.SearchBusy {
 			last, since = now, time.Now()
 		}
 	}
