@@ -50,37 +50,58 @@ func newOracleValue(field uint8, folded string) oracleValue {
 	return v
 }
 
-// oracleMatch says of one user's record whether a query finds it, and first. It
+// oracleQuery is a query taken apart.
+type oracleQuery struct {
+	roster.SearchQuery
+	fields uint8
+	whole  string // the text without white space around it
+	parts  []oraclePart
+}
+
+type oraclePart struct {
+	typed           string
+	pieces, swapped []string // folded, and with domain and name exchanged
+}
+
+func newOracleQuery(q roster.SearchQuery) *oracleQuery {
+	o := &oracleQuery{SearchQuery: q, fields: q.Fields, whole: strings.TrimSpace(q.Text)}
+	if o.fields == 0 {
+		o.fields = roster.Username | roster.FullName | roster.Email | roster.Description | roster.Attributes
+	}
+	for _, typed := range strings.FieldsFunc(q.Text, parting) {
+		p := oraclePart{typed: typed, pieces: strings.FieldsFunc(match.Fold(typed), parting)}
+		for _, piece := range p.pieces {
+			p.swapped = append(p.swapped, swapped(piece))
+		}
+		o.parts = append(o.parts, p)
+	}
+	return o
+}
+
+// matches says of one user's record whether the query finds it, and first. It
 // is written down from the documentation, with match.Fold as the folding.
-func oracleMatch(tx *roster.Txn, q roster.SearchQuery, u *oracleUser) (exact, matches bool) {
+func (q *oracleQuery) matches(tx *roster.Txn, u *oracleUser) (exact, matches bool) {
 	if q.Fields == roster.Username && !q.Fuzzy {
 		return false, strings.HasPrefix(u.name, text.Fold(q.Text))
 	}
-	fields := q.Fields
-	if fields == 0 {
-		fields = roster.Username | roster.FullName | roster.Email | roster.Description | roster.Attributes
-	}
-	whole := strings.TrimSpace(q.Text)
-	if whole == "" {
+	if q.whole == "" {
 		return false, true
 	}
-	if fields&roster.Username != 0 {
-		exact = text.Fold(whole) == u.name || means(tx, u, whole, false)
+	if q.fields&roster.Username != 0 {
+		exact = text.Fold(q.whole) == u.name || means(tx, u, q.whole, false)
 	}
-	parts := strings.FieldsFunc(q.Text, parting)
-	all := len(parts) > 0
-	for _, part := range parts {
-		pieces := strings.FieldsFunc(match.Fold(part), parting)
-		for _, p := range pieces {
-			found := fields&roster.Username != 0 && means(tx, u, part, true)
+	all := len(q.parts) > 0
+	for _, part := range q.parts {
+		for i, p := range part.pieces {
+			found := q.fields&roster.Username != 0 && means(tx, u, part.typed, true)
 			for _, v := range u.values {
-				if fields&v.field != 0 && !found {
-					found = in(p, &v) || in(swapped(p), &v) || q.Fuzzy && misspelt(p, &v)
+				if q.fields&v.field != 0 && !found {
+					found = in(p, &v) || in(part.swapped[i], &v) || q.Fuzzy && misspelt(p, &v)
 				}
 			}
 			all = all && found
 		}
-		if len(pieces) == 0 && len(parts) == 1 {
+		if len(part.pieces) == 0 && len(q.parts) == 1 {
 			all = false
 		}
 	}
@@ -93,6 +114,9 @@ func parting(r rune) bool {
 
 // means reports whether a text is domain\name or name@domain of a user.
 func means(tx *roster.Txn, u *oracleUser, s string, prefix bool) bool {
+	if !strings.ContainsAny(s, `\@`) {
+		return false
+	}
 	d, err := tx.Directory(u.Directory)
 	if err != nil {
 		return false

@@ -86,12 +86,13 @@ func typed(r *rand.Rand, users []*oracleUser) string {
 // transaction by name.
 func oracle(tx *roster.Txn, q roster.SearchQuery, all []*oracleUser) []roster.UserID {
 	var first, others []roster.UserID
+	query := newOracleQuery(q)
 	for _, u := range all {
 		if q.Within != nil && !q.Within.Contains(u.ID) || q.Active && !u.Active ||
 			len(q.Directories) > 0 && !slices.Contains(q.Directories, u.Directory) {
 			continue
 		}
-		switch exact, matches := oracleMatch(tx, q, u); {
+		switch exact, matches := query.matches(tx, u); {
 		case exact:
 			first = append(first, u.ID)
 		case matches:
