@@ -63,7 +63,7 @@ func (p *program) demoCommand() *cobra.Command {
 
 func (d *demo) run() error {
 	fmt.Fprintf(d.stdout, "roster demo: %s users in %s groups, made up in a temporary folder\n\n", count(demoUsers), count(demoGroups))
-	for _, step := range []func() error{d.load, d.ask, d.organise, d.crash, d.verify} {
+	for _, step := range []func() error{d.load, d.ask, d.find, d.organise, d.refresh, d.crash, d.verify} {
 		if err := d.ctx.Err(); err != nil {
 			return err
 		}
