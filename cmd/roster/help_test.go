@@ -84,12 +84,13 @@ func runExample(t *testing.T, dir, line string) {
 	if bash, err := exec.LookPath("bash"); err == nil && strings.Contains(line, "bash") {
 		shell = bash
 	}
+	line = strings.ReplaceAll(line, ":8080", ":0") // that port may be taken
 	cmd := exec.CommandContext(ctx, shell, "-c", line)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "ROSTER_DATA=", "HOME="+dir, "TMPDIR="+t.TempDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if strings.Contains(line, "--follow") {
+	if strings.Contains(line, "--follow") || strings.HasPrefix(line, "roster serve") {
 		cmd.Args[2] = "exec " + line
 		cmd.Stdout = writerFunc(func(b []byte) (int, error) { return len(b), cmd.Process.Signal(os.Interrupt) })
 	}
