@@ -53,10 +53,10 @@ type Options struct {
 	SearchAttributes []string
 
 	// SearchTextBytes bounds the memory for the texts of users that Search looks
-	// at, about 90 bytes a user. They are kept once somebody has searched.
-	// Without them it reads records, which takes ten times as long for each user
-	// of whom the index does not tell enough: for parts of words, and in sets of
-	// some hundred users. 0 means 128 MiB, negative means none.
+	// at, some 60 bytes a user with a name and an address. They are kept once
+	// somebody has searched. Without them it reads records, which takes longer for
+	// each user of whom the index does not tell enough: for parts of words, and in
+	// sets of some hundred users. 0 means 128 MiB, negative means none.
 	SearchTextBytes int64
 
 	// Logger receives what the engine and Badger have to say about background

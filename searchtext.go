@@ -7,9 +7,8 @@ import (
 	"github.com/rosterdb/roster/internal/radix"
 )
 
-// texts are the folded texts of users as the search index has them: to look at a
-// user costs some tenths of a microsecond with them, and some whole ones without,
-// when the record is read and folded. They are published with the index, so that
+// texts are the folded texts of users as the search index has them, so that nobody's
+// record has to be read and folded to look at a user. They are published with the index, so that
 // what is true of it is true of them: users who were edited since are looked at
 // in their records.
 //

@@ -26,9 +26,8 @@ var everything = mergeplan.MergePlanOptions{
 	MaxSegmentSize: 1 << 30, FloorSegmentSize: 1 << 30, MaxSegmentFileSize: 1 << 40, FloorSegmentFileSize: 1 << 40,
 }
 
-// Merge has Bleve merge all segments that are in files, in the background: some
-// 20 s for a million documents. It does nothing while one is under way, and ends
-// early with the index.
+// Merge has Bleve merge all segments that are in files, in the background.
+// It does nothing while one is under way, and ends early with the index.
 func (x *Index) Merge() {
 	if !x.merging.CompareAndSwap(false, true) {
 		return
