@@ -9,8 +9,8 @@ const (
 	freeMemberships = 5
 )
 
-// guard returns a *GuardError if the plan removes more than it may.
-func (p *plan) guard(tx *roster.Txn) error {
+// guard returns a *GuardError as refused if the plan removes more than it may.
+func (p *plan) guard(tx *roster.Txn) (refused, err error) {
 	if p.void || p.all && p.users.len() == 0 {
 		gone := 0
 		for _, g := range p.gone {
@@ -20,9 +20,9 @@ func (p *plan) guard(tx *roster.Txn) error {
 		}
 		switch {
 		case gone > 0:
-			return &GuardError{"users", gone, gone, p.o.MaxRemoved}
+			return &GuardError{"users", gone, gone, p.o.MaxRemoved}, nil
 		case len(p.leave) > 0:
-			return &GuardError{"memberships", len(p.leave), len(p.leave), p.o.MaxRemoved}
+			return &GuardError{"memberships", len(p.leave), len(p.leave), p.o.MaxRemoved}, nil
 		}
 	}
 	deleted := 0 // groups, with what was made by hand
@@ -30,11 +30,11 @@ func (p *plan) guard(tx *roster.Txn) error {
 		deleted = len(p.goneGroup)
 	}
 	if p.off <= freeUsers && len(p.leave) <= freeMemberships && deleted <= freeGroups || p.o.MaxRemoved == 1 {
-		return nil
+		return nil, nil
 	}
 	if !p.all {
 		if err := p.count(tx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, x := range []struct {
@@ -46,10 +46,10 @@ func (p *plan) guard(tx *roster.Txn) error {
 		{GuardError{"groups", deleted, p.enterprise, p.o.MaxRemoved}, freeGroups},
 	} {
 		if x.Removed > x.free && float64(x.Removed) > x.Share*float64(x.Of) {
-			return &x.GuardError
+			return &x.GuardError, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // count counts what the link owns, of which a part has seen only a part. Users

@@ -54,6 +54,12 @@ type Options struct {
 	VanishedGroups Policy // of groups, Deactivate takes all members of the source out
 	Reused         Reuse
 
+	// Adopt reports whether a user that was made by hand becomes the link's when
+	// the source has an entry of its name: from then on the source says what is in
+	// its record and whether it may log in. Nil means that all do; the entries of
+	// others are left out and reported. It must only read.
+	Adopt func(tx *roster.Txn, u roster.User) bool
+
 	// MaxRemoved is the share, between 0 and 1, of the users, of the memberships
 	// and, where they are deleted, of the groups of the link that one run may take
 	// away. 0 means 0.25; 1 allows all. Two users, two groups and five memberships
@@ -290,31 +296,40 @@ func (l *Link) write(ctx context.Context, g *gathered, run Run, what string) (*R
 	}
 	var p *plan
 	report := &Report{DryRun: run.DryRun}
-	make := func(tx *roster.Txn) (err error) {
+	compare := func(tx *roster.Txn) (err error) {
 		fresh := *g // a plan marks groups that are of no use to it
 		fresh.groups = append([]grp(nil), g.groups...)
 		if p, err = newPlan(tx, &fresh, &l.o, l.index.find); err != nil {
 			return err
 		}
+		report.Diff, report.Refused = p.diff(tx), nil
 		if !run.Force {
-			err := p.guard(tx)
-			if err != nil && !run.DryRun {
-				return err
-			}
-			report.Refused = err
+			report.Refused, err = p.guard(tx)
 		}
-		report.Diff = p.diff(tx)
-		return nil
+		return err
 	}
-	if err := l.engine.View(ctx, make); err != nil {
+	if err := l.engine.View(ctx, compare); err != nil {
 		return nil, err
 	}
+	if missed, err := g.askAfter(ctx, p); err != nil {
+		return nil, err
+	} else if missed {
+		if err := l.engine.View(ctx, compare); err != nil {
+			return nil, err
+		}
+	}
 	report.Revision = p.rev
+	if !run.DryRun && report.Refused != nil {
+		return nil, report.Refused
+	}
 	if !run.DryRun && !p.empty() {
 		rev, err := l.engine.Update(ctx, func(tx *roster.Txn) error {
 			if tx.Revision() != p.rev { // others have written since
-				if err := make(tx); err != nil {
+				if err := compare(tx); err != nil {
 					return err
+				}
+				if report.Refused != nil {
+					return report.Refused
 				}
 			}
 			if err := p.apply(tx); err != nil {

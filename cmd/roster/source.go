@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -36,9 +37,11 @@ func registerSource(cmd *cobra.Command, c *sourceConfig) {
 	cmd.Flags().StringVar(&c.Name, "name", "", "`NAME` of the source")
 	cmd.Flags().StringVar(&c.Directory, "directory", "", "`NAME` of the directory that it feeds (default: the source's)")
 	cmd.Flags().StringVar(&c.Vanished, "vanished", "deactivate", "what becomes of users that it has no more: deactivate or delete")
+	cmd.Flags().StringVar(&c.VanishedGroups, "vanished-groups", "deactivate", "what becomes of groups that it has no more: deactivate leaves them, without the source's members, or delete")
 	cmd.Flags().Float64Var(&c.MaxRemoved, "max-removed", 0, "refuse a sync that removes more than this `SHARE` of users or memberships (default 0.25)")
 	cmd.Flags().StringArrayVar(&c.Attributes, "attribute", nil, "attribute to keep with users; may be given more than once")
 	completeWords(cmd, "vanished", "deactivate", "delete")
+	completeWords(cmd, "vanished-groups", "deactivate", "delete")
 	_ = cmd.MarkFlagRequired("name") // fails only for a flag that does not exist
 }
 
@@ -104,7 +107,7 @@ func (p *program) sourceAddFileCommand() *cobra.Command {
 					return err
 				}
 				c.File.Paths = append(c.File.Paths, path)
-				p.warnMissing("file", path)
+				p.warnFile("file", path, false)
 			}
 			return p.addSource(cmd.Context(), &c)
 		},
@@ -123,9 +126,15 @@ func absolute(name string) (string, error) {
 	return filepath.Abs(name)
 }
 
-func (p *program) warnMissing(what, path string) {
-	if _, err := os.Stat(path); err != nil {
+// warnFile tells of a file that is not there, and of a secret one that others can
+// read.
+func (p *program) warnFile(what, path string, secret bool) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
 		fmt.Fprintf(p.stderr, "warning: the %s %s cannot be read now\n", what, path)
+	case secret && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		fmt.Fprintf(p.stderr, "warning: others can read the %s %s: chmod 600\n", what, path)
 	}
 }
 
@@ -147,7 +156,7 @@ func (p *program) addSource(ctx context.Context, c *sourceConfig) error {
 				return err
 			}
 			*path = abs
-			p.warnMissing(what, abs)
+			p.warnFile(what, abs, path == &l.PasswordFile)
 		}
 	}
 	if _, err := c.options(); err != nil {

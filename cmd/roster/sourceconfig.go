@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/directory"
 	"github.com/rosterdb/roster/directory/file"
 	"github.com/rosterdb/roster/directory/ldap"
@@ -30,6 +31,9 @@ type sourceConfig struct {
 	Kind       string      `json:"kind"` // ldap or file
 	Directory  string      `json:"directory"`
 	Vanished   string      `json:"vanished,omitempty"`   // deactivate or delete
+
+	VanishedGroups string `json:"vanishedGroups,omitempty"` // likewise
+
 	MaxRemoved float64     `json:"maxRemoved,omitempty"` // 0: the library's own
 	Attributes []string    `json:"attributes,omitempty"`
 	LDAP       *ldapSource `json:"ldap,omitempty"`
@@ -91,21 +95,34 @@ func closeSource(src directory.Source) error {
 
 // options returns the options of a link.
 func (c *sourceConfig) options() (directory.Options, error) {
-	o := directory.Options{Directory: c.Directory, MaxRemoved: c.MaxRemoved, Type: "INTERNAL"}
+	o := directory.Options{Directory: c.Directory, MaxRemoved: c.MaxRemoved, Type: "INTERNAL", Adopt: ordinary}
 	if c.Kind == "ldap" {
 		o.Type = "CONNECTOR"
 	}
-	switch c.Vanished {
-	case "", "deactivate":
-	case "delete":
-		o.Vanished = directory.Delete
-	default:
-		return o, fmt.Errorf("--vanished must be deactivate or delete, not %q", c.Vanished)
+	for _, x := range []struct {
+		flag, word string
+		to         *directory.Policy
+	}{{"vanished", c.Vanished, &o.Vanished}, {"vanished-groups", c.VanishedGroups, &o.VanishedGroups}} {
+		switch x.word {
+		case "", "deactivate":
+		case "delete":
+			*x.to = directory.Delete
+		default:
+			return o, fmt.Errorf("--%s must be deactivate or delete, not %q", x.flag, x.word)
+		}
 	}
 	if c.MaxRemoved < 0 || c.MaxRemoved > 1 || math.IsNaN(c.MaxRemoved) {
 		return o, fmt.Errorf("--max-removed must be a share from 0 to 1, not %g", c.MaxRemoved)
 	}
 	return o, nil
+}
+
+// ordinary reports whether a user that was made by hand may become a source's: one
+// with privileges may not, or whoever can make an entry of its name would have
+// them.
+func ordinary(tx *roster.Txn, u roster.User) bool {
+	a, err := access.GetAccount(tx, u.ID)
+	return errors.Is(err, roster.ErrNotFound) || err == nil && len(a.Privileges) == 0
 }
 
 // where says what a source reads, for a list.
