@@ -27,10 +27,10 @@ const maxSourceName = 200
 
 // sourceConfig is a source as it is stored: never a password, only where it is.
 type sourceConfig struct {
-	Name       string      `json:"name"`
-	Kind       string      `json:"kind"` // ldap or file
-	Directory  string      `json:"directory"`
-	Vanished   string      `json:"vanished,omitempty"`   // deactivate or delete
+	Name      string `json:"name"`
+	Kind      string `json:"kind"` // ldap or file
+	Directory string `json:"directory"`
+	Vanished  string `json:"vanished,omitempty"` // deactivate or delete
 
 	VanishedGroups string `json:"vanishedGroups,omitempty"` // likewise
 
