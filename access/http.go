@@ -52,8 +52,10 @@ type Scheme struct {
 	// too.
 	Cookie, CookieHeader, CookieValue string
 
-	// Prefix stands before the path that the handler sees, if something has taken
-	// it away. Endpoints of API keys are held to the whole path.
+	// Prefix is what has been taken away from the path before the handler sees it,
+	// as http.StripPrefix does: endpoints of API keys are held to the whole path, so
+	// it is put back for them. "" means nothing. It is not the Prefix of an
+	// adapter's Options, which says what stands in the path that the handler sees.
 	Prefix string
 }
 

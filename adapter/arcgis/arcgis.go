@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // DefaultOrganization is the ID that ArcGIS Enterprise gives to the one
@@ -27,8 +27,10 @@ type Options struct {
 	// Access for access.ArcGIS.
 	Authenticator access.Authenticator
 
-	// Prefix stands before /admin and /sharing in the path of every request.
-	// "" means "/arcgis", "/" nothing.
+	// Prefix is the path that the handler is mounted below, as it stands in the
+	// requests that the handler sees: before /admin and /sharing. "" means
+	// "/arcgis", "/" that nothing stands there, as behind http.StripPrefix. (What has
+	// been stripped is said in access.Scheme.Prefix, for the endpoints of API keys.)
 	Prefix string
 
 	// Organization is the ID under which all of the engine is one organisation.
@@ -115,12 +117,7 @@ type api struct {
 // New returns the API of an engine. The handler may be used by any number of
 // goroutines and needs no closing.
 func New(e *roster.Engine, o Options) http.Handler {
-	if o.Prefix == "" {
-		o.Prefix = "arcgis"
-	}
-	if o.Prefix = strings.Trim(o.Prefix, "/"); o.Prefix != "" {
-		o.Prefix = "/" + o.Prefix
-	}
+	o.Prefix = web.Prefix(o.Prefix, "/arcgis")
 	if o.Organization == "" {
 		o.Organization = DefaultOrganization
 	}

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // maxParams is the most parameters that one request may have.
@@ -76,36 +78,24 @@ func unreadable(err error) error {
 func parseForm(text string) (url.Values, error) {
 	values := url.Values{}
 	var wrong error
-	for n := 0; text != ""; {
-		var pair string
-		if pair, text, _ = strings.Cut(text, "&"); pair == "" {
-			continue
-		}
+	n := 0
+	for f, err := range web.Fields(text) {
 		if n++; n > maxParams {
 			return values, badRequest(fmt.Sprintf("There are more than %d parameters.", maxParams))
 		}
-		name, value, _ := strings.Cut(pair, "=")
-		if err := add(values, name, value, url.QueryUnescape); err != nil {
-			wrong = cmp.Or(wrong, err)
+		switch err {
+		case nil:
+			values.Add(f.Name, f.Value)
+		case web.ErrNotUTF8:
+			wrong = cmp.Or(wrong, errNotUTF8)
+		default:
+			wrong = cmp.Or(wrong, badRequest("A parameter is not encoded as a form encodes it."))
 		}
 	}
 	return values, wrong
 }
 
-func add(values url.Values, name, value string, decode func(string) (string, error)) error {
-	name, err := decode(name)
-	if err == nil {
-		value, err = decode(value)
-	}
-	if err != nil {
-		return badRequest("A parameter is not encoded as a form encodes it.")
-	}
-	if !utf8.ValidString(name) || !utf8.ValidString(value) {
-		return badRequest("A parameter is not UTF-8.")
-	}
-	values.Add(name, value)
-	return nil
-}
+var errNotUTF8 = badRequest("A parameter is not UTF-8.")
 
 // readParts reads the fields of a multipart form; files are passed over.
 func readParts(form *multipart.Reader, most int64) (url.Values, error) {
@@ -128,9 +118,10 @@ func readParts(form *multipart.Reader, most int64) (url.Values, error) {
 		if err != nil {
 			return nil, unreadable(err)
 		}
-		if err := add(values, part.FormName(), string(value), func(s string) (string, error) { return s, nil }); err != nil {
-			return nil, err
+		if !utf8.ValidString(part.FormName()) || !utf8.Valid(value) {
+			return nil, errNotUTF8
 		}
+		values.Add(part.FormName(), string(value))
 	}
 }
 

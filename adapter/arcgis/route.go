@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // operation is an address below /admin: a resource, which GET reads, or an
@@ -86,8 +87,7 @@ func (op *operation) match(segments []string) (org string, ok bool) {
 		var want string
 		want, rest, _ = strings.Cut(rest, "/")
 		if want == "*" {
-			var err error
-			if org, err = url.PathUnescape(s); err != nil {
+			if org, ok = web.Segment(s); !ok {
 				return "", false
 			}
 		} else if want == "" || !strings.EqualFold(want, s) {

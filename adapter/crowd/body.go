@@ -1,18 +1,14 @@
 package crowd
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
-	"mime"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // maxDepth is how deeply JSON may be nested; no body of the API needs more than 3.
@@ -21,22 +17,16 @@ const maxDepth = 16
 // body reads the body of a request, which must be JSON. Optional allows none at
 // all, which is nil then.
 func (c *call) body(optional bool) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.o.MaxBody))
-	var tooLarge *http.MaxBytesError
+	data, err := web.Body(c.w, c.r, c.o.MaxBody)
 	switch {
-	case errors.As(err, &tooLarge):
+	case errors.Is(err, web.ErrTooLarge):
 		return nil, errTooLarge
 	case err != nil:
 		return nil, badRequest("The body could not be read.")
 	case len(data) == 0 && optional:
 		return nil, nil
 	}
-	types := c.r.Header.Values("Content-Type")
-	if len(types) != 1 {
-		return nil, errContentType
-	}
-	kind, params, err := mime.ParseMediaType(types[0])
-	if charset := params["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+	if kind, _, ok := web.MediaType(c.r.Header.Values("Content-Type")); !ok || kind != "application/json" {
 		return nil, errContentType
 	}
 	if len(data) == 0 {
@@ -45,66 +35,30 @@ func (c *call) body(optional bool) ([]byte, error) {
 	return data, checkJSON(data)
 }
 
-// checkJSON returns an error for what is not one JSON value in UTF-8, for one
-// that is nested deeply, and for objects with the same name twice, which another
-// reader may understand in another way.
+// faults are what can be wrong with JSON, in words of the API.
+var faults = map[web.Fault]string{
+	web.NotUTF8:  "The body is not UTF-8.",
+	web.NotJSON:  "The body is not JSON.",
+	web.TooDeep:  "The body is nested too deeply.",
+	web.Twice:    "A name stands twice in an object of the body.",
+	web.Trailing: "Something follows the JSON of the body.",
+}
+
 func checkJSON(data []byte) error {
-	if !utf8.Valid(data) {
-		return badRequest("The body is not UTF-8.")
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	type level struct {
-		names map[string]bool // of an object
-		name  bool            // a name comes next
-	}
-	var open []level
-	for {
-		t, err := d.Token()
-		if err != nil {
-			return badRequest("The body is not JSON.")
-		}
-		at := len(open) - 1
-		switch text, isText := t.(string); {
-		case t == json.Delim('{') || t == json.Delim('['):
-			if len(open) == maxDepth {
-				return badRequest("The body is nested too deeply.")
-			}
-			next := level{}
-			if t == json.Delim('{') {
-				next = level{map[string]bool{}, true}
-			}
-			open = append(open, next)
-			continue
-		case t == json.Delim('}') || t == json.Delim(']'):
-			open = open[:at]
-			at--
-		case isText && at >= 0 && open[at].name:
-			if open[at].names[text] {
-				return badRequest("A name stands twice in an object of the body.")
-			}
-			open[at].names[text], open[at].name = true, false
-			continue
-		}
-		if at < 0 {
-			break
-		}
-		open[at].name = open[at].names != nil
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return badRequest("Something follows the JSON of the body.")
+	if fault, ok := errors.AsType[*web.JSONError](web.CheckJSON(data, maxDepth)); ok {
+		return badRequest(faults[fault.Fault])
 	}
 	return nil
 }
 
 // object takes an object apart. What it holds beside what is asked for does not
-// matter, and names mean what they are: encoding/json would take "IDS" for "ids".
+// matter.
 func object(data []byte) (map[string]json.RawMessage, error) {
-	var fields map[string]json.RawMessage
 	if data == nil {
 		return nil, nil
 	}
-	if err := json.Unmarshal(data, &fields); err != nil || fields == nil {
+	fields, ok := web.Object(data)
+	if !ok {
 		return nil, badRequest("The body must be an object.")
 	}
 	return fields, nil

@@ -7,8 +7,9 @@
 //
 // # Calls
 //
-// Below /crowd/rest/admin/1.0, and the same below rest/rest/admin and with
-// "latest" for the version; a slash at the end makes no difference:
+// Below [Options.Prefix], "/crowd" unless said otherwise, and /rest/admin/1.0; the
+// same below /rest/rest/admin and with "latest" for the version. A slash at the end
+// makes no difference:
 //
 //	POST        users/search?start&limit                      {"search","directoryIds","active","avatarSizeHint"}
 //	POST DELETE users/{user}/groups                           {"ids": [group ...]}
@@ -46,11 +47,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // Options configure a handler. The zero Options let nobody in.
@@ -59,9 +60,11 @@ type Options struct {
 	// Nil denies everybody.
 	Authenticator access.Authenticator
 
-	// Mount is the path below which rest/admin stands as the handler sees it. ""
-	// means /crowd; a host that strips the prefix itself says "/".
-	Mount string
+	// Prefix is the path that the handler is mounted below, as it stands in the
+	// requests that the handler sees: before /rest/admin. "" means
+	// "/crowd", "/" that nothing stands there, as behind http.StripPrefix. (What has
+	// been stripped is said in access.Scheme.Prefix, for the endpoints of API keys.)
+	Prefix string
 
 	// Sessions, a *access.Service, makes sessions: who comes with a password and
 	// without a session gets one in the cookie crowd.token_key, for requests that
@@ -110,10 +113,7 @@ type Sessions interface {
 // New returns the API over an engine, which must stay open while it is served.
 // The handler may be used by any number of goroutines.
 func New(engine *roster.Engine, o Options) http.Handler {
-	if o.Mount == "" {
-		o.Mount = "/crowd"
-	}
-	o.Mount = strings.TrimRight(o.Mount, "/")
+	o.Prefix = web.Prefix(o.Prefix, "/crowd")
 	if o.MaxBody == 0 {
 		o.MaxBody = 8 << 20
 	}

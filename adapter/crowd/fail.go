@@ -1,9 +1,7 @@
 package crowd
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"math"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // failure is an answer that is not what was asked for.
@@ -120,21 +119,10 @@ func (a *api) write(w http.ResponseWriter, r *http.Request, answer any) {
 	a.send(w, r, http.StatusOK, answer)
 }
 
-// send writes JSON in which <, > and & are escaped, so that no name is ever
-// markup. No transaction is open meanwhile: a client may read as slowly as it likes.
+// send writes JSON. No transaction is open meanwhile: a client may read as slowly
+// as it likes.
 func (a *api) send(w http.ResponseWriter, r *http.Request, status int, answer any) {
-	var body bytes.Buffer
-	if err := json.NewEncoder(&body).Encode(answer); err != nil {
-		if a.o.Logger != nil {
-			a.o.Logger.Error("crowd: answer not written", "error", err)
-		}
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body.Bytes()) // whoever asked has gone: there is nobody to tell
+	if err := web.Send(w, r, status, answer); err != nil && a.o.Logger != nil {
+		a.o.Logger.Error("crowd: answer not written", "error", err)
 	}
 }

@@ -2,9 +2,10 @@ package crowd
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // route is a path of the API, "" standing for any segment, and what may be done
@@ -47,7 +48,7 @@ var allRoutes = routes()
 // route returns what stands at a path in its escaped form, and the segments that
 // vary, unescaped. Nothing stands at a path that could be read in two ways.
 func (a *api) route(escaped string) (*route, []string) {
-	rest, ok := strings.CutPrefix(escaped, a.o.Mount+"/rest/")
+	rest, ok := strings.CutPrefix(escaped, a.o.Prefix+"/rest/")
 	if !ok {
 		return nil, nil
 	}
@@ -80,8 +81,8 @@ func (r *route) match(segments []string) (args []string, ok bool) {
 			}
 			continue
 		}
-		arg, err := url.PathUnescape(segments[i])
-		if err != nil || arg == "" || arg == "." || arg == ".." || strings.ContainsAny(arg, "/\\") {
+		arg, ok := web.Segment(segments[i])
+		if !ok || strings.Contains(arg, `\`) {
 			return nil, false
 		}
 		args = append(args, arg)

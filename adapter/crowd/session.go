@@ -25,7 +25,7 @@ func (c *call) session() {
 		return
 	}
 	http.SetCookie(c.w, &http.Cookie{
-		Name: scheme.Cookie, Value: token, Path: c.o.Mount + "/", Expires: expires,
+		Name: scheme.Cookie, Value: token, Path: c.o.Prefix + "/", Expires: expires,
 		HttpOnly: true, Secure: !c.o.InsecureCookie, SameSite: http.SameSiteStrictMode,
 	})
 }

@@ -216,15 +216,15 @@ func TestAuthenticators(t *testing.T) {
 	w.expect("GET", base+"groups/"+bad, "", "", 403, "")
 }
 
-// TestMounts: below another prefix, and with the prefix taken away.
-func TestMounts(t *testing.T) {
+// TestPrefixes: below another prefix, and with the prefix taken away.
+func TestPrefixes(t *testing.T) {
 	w := newWorld(t)
 	o := crowd.Options{Authenticator: w.s.Door(access.Crowd())}
 	mux := http.NewServeMux()
 	mux.Handle("/crowd/", w.api)
-	o.Mount = "/"
+	o.Prefix = "/"
 	mux.Handle("/a/", http.StripPrefix("/a", crowd.New(w.e, o)))
-	o.Mount = "/b/c/"
+	o.Prefix = "b/c/"
 	mux.Handle("/b/c/", crowd.New(w.e, o))
 	w.api = mux
 	for _, prefix := range []string{"/crowd", "/a", "/b/c"} {

@@ -1,9 +1,7 @@
 package ingress
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // Answers say how many memberships changed. Those of a removal and of a drop have
@@ -155,20 +154,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}{f.text})
 }
 
-// send writes JSON in which <, > and & are escaped.
+// send writes JSON.
 func (a *api) send(w http.ResponseWriter, r *http.Request, status int, answer any) {
-	var body bytes.Buffer
-	if err := json.NewEncoder(&body).Encode(answer); err != nil {
-		if a.o.Logger != nil {
-			a.o.Logger.Error("ingress: answer not written", "error", err)
-		}
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body.Bytes()) // whoever asked has gone: there is nobody to tell
+	if err := web.Send(w, r, status, answer); err != nil && a.o.Logger != nil {
+		a.o.Logger.Error("ingress: answer not written", "error", err)
 	}
 }

@@ -26,7 +26,7 @@ func FuzzBody(f *testing.F) {
 		f.Add(c[0], []byte(c[1]))
 	}
 	f.Fuzz(func(t *testing.T, kind string, data []byte) {
-		p, err := ingress.ParseBody(kind, data)
+		p, err := ingress.ParseBody([]string{kind}, data)
 		if err != nil {
 			return
 		}

@@ -7,10 +7,12 @@
 //
 // # Calls
 //
-//	POST   /api/ingress/user_group_members        add users to groups
-//	PUT    /api/ingress/user_group_members        groups in place of those that users are in
-//	DELETE /api/ingress/user_group_members        remove users from groups
-//	DELETE /api/ingress/user_group_members/drop   remove users from all groups
+// Below [Options.Prefix], "/api/ingress" unless said otherwise:
+//
+//	POST   /user_group_members        add users to groups
+//	PUT    /user_group_members        groups in place of those that users are in
+//	DELETE /user_group_members        remove users from groups
+//	DELETE /user_group_members/drop   remove users from all groups
 //
 // Everything else is 404, another method of these 405; a slash at the end makes no
 // difference. The parameters are user_id, user_ids or users, and group_id, group_ids
@@ -41,6 +43,7 @@ import (
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // Options configure a handler. The zero Options let nobody in.
@@ -49,10 +52,11 @@ type Options struct {
 	// It is given the parameters of the body. Nil denies everybody.
 	Authenticator access.Authenticator
 
-	// Path is where the API stands as the handler sees it. "" means
-	// /api/ingress/user_group_members. A host that strips a prefix says what is left,
-	// and puts the prefix into access.Scheme.Prefix: keys are limited to whole paths.
-	Path string
+	// Prefix is the path that the handler is mounted below, as it stands in the
+	// requests that the handler sees: before /user_group_members. "" means
+	// "/api/ingress", "/" that nothing stands there, as behind http.StripPrefix. (What has
+	// been stripped is said in access.Scheme.Prefix, for the endpoints of API keys.)
+	Prefix string
 
 	// StrictDrop makes the groups of a drop required. They do not narrow it.
 	StrictDrop bool
@@ -97,10 +101,7 @@ type Result struct {
 // New returns the API over an engine, which must stay open while it is served.
 // The handler may be used by any number of goroutines.
 func New(engine *roster.Engine, o Options) http.Handler {
-	if o.Path == "" {
-		o.Path = "/api/ingress/user_group_members"
-	}
-	o.Path = strings.TrimRight(o.Path, "/")
+	o.Prefix = web.Prefix(o.Prefix, "/api/ingress")
 	if o.MaxBody == 0 {
 		o.MaxBody = 4 << 20
 	}
@@ -137,9 +138,9 @@ func (a *api) action(w http.ResponseWriter, r *http.Request) (Action, error) {
 	allow := "POST, PUT, DELETE"
 	var at map[string]Action
 	switch strings.TrimSuffix(r.URL.EscapedPath(), "/") {
-	case a.o.Path:
+	case a.o.Prefix + "/user_group_members":
 		at = map[string]Action{http.MethodPost: Add, http.MethodPut: Replace, http.MethodDelete: Remove}
-	case a.o.Path + "/drop":
+	case a.o.Prefix + "/user_group_members/drop":
 		allow = "DELETE"
 		at = map[string]Action{http.MethodDelete: Drop}
 	default:

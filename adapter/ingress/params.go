@@ -6,13 +6,14 @@ import (
 	"errors"
 	"io"
 	"math"
-	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // value is what a parameter holds: a text, which may be a list parted by commas,
@@ -75,21 +76,16 @@ func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.o.MaxBody))
-	var large *http.MaxBytesError
+	data, err := web.Body(w, r, a.o.MaxBody)
 	switch {
-	case errors.As(err, &large):
+	case errors.Is(err, web.ErrTooLarge):
 		return all, errTooLarge
 	case err != nil:
 		return all, errBody
 	case len(data) == 0:
 		return all, nil
 	}
-	types := r.Header.Values("Content-Type")
-	if len(types) != 1 {
-		return all, errType
-	}
-	body, err := parseBody(types[0], data)
+	body, err := parseBody(r.Header.Values("Content-Type"), data)
 	for name, values := range body {
 		if len(values) > 0 {
 			all[name] = values
@@ -99,11 +95,8 @@ func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 }
 
 // parseBody reads a body of one of the three types.
-func parseBody(contentType string, data []byte) (params, error) {
-	kind, options, err := mime.ParseMediaType(contentType)
-	if charset := options["charset"]; err != nil || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return nil, errType
-	}
+func parseBody(contentType []string, data []byte) (params, error) {
+	kind, options, _ := web.MediaType(contentType)
 	switch kind {
 	case "application/json":
 		return parseJSON(data)
@@ -115,39 +108,26 @@ func parseBody(contentType string, data []byte) (params, error) {
 	return nil, errType
 }
 
-// parseForm reads pairs parted by "&", as in a query or an urlencoded body. Unlike
-// url.ParseQuery it takes ";" for a character like others.
+// parseForm reads pairs parted by "&", as in a query or an urlencoded body.
 func parseForm(s string) (params, error) {
 	out := params{}
-	for pair := range strings.SplitSeq(s, "&") {
-		if pair == "" {
-			continue
-		}
-		k, v, _ := strings.Cut(pair, "=")
-		name, err1 := url.QueryUnescape(k)
-		text, err2 := url.QueryUnescape(v)
-		if err1 != nil || err2 != nil {
+	for f, err := range web.Fields(s) {
+		if err != nil {
 			return out, errForm
 		}
-		if err := out.add(name, text); err != nil {
-			return out, err
-		}
+		out.add(f.Name, f.Value)
 	}
 	return out, nil
 }
 
 // add adds a field of a form. user_id[] and user_id[0] are elements of user_id.
-func (p params) add(name, text string) error {
-	if !utf8.ValidString(name) || !utf8.ValidString(text) {
-		return errForm
-	}
+func (p params) add(name, text string) {
 	v := value{text: text}
 	if open := strings.IndexByte(name, '['); open > 0 && strings.HasSuffix(name, "]") {
 		v.bad = strings.Contains(name[open+1:len(name)-1], "[") // an array in an array
 		name, v.element = name[:open], true
 	}
 	p[name] = append(p[name], v)
-	return nil
 }
 
 func parseMultipart(data []byte, boundary string) (params, error) {
@@ -164,12 +144,11 @@ func parseMultipart(data []byte, boundary string) (params, error) {
 			return out, errForm
 		}
 		text, err := io.ReadAll(part)
-		if err != nil || part.FormName() == "" || part.FileName() != "" {
+		name := part.FormName()
+		if err != nil || name == "" || part.FileName() != "" || !utf8.ValidString(name) || !utf8.Valid(text) {
 			return out, errForm
 		}
-		if err := out.add(part.FormName(), string(text)); err != nil {
-			return out, err
-		}
+		out.add(name, string(text))
 	}
 }
 
@@ -179,11 +158,11 @@ const maxDepth = 8
 // parseJSON reads an object. A name that stands twice in an object, which another
 // reader may understand in another way, makes it none.
 func parseJSON(data []byte) (params, error) {
-	if !utf8.Valid(data) || checkJSON(data) != nil {
+	if web.CheckJSON(data, maxDepth) != nil {
 		return nil, errJSON
 	}
-	var fields map[string]json.RawMessage // names mean what they are, capital letters included
-	if json.Unmarshal(data, &fields) != nil || fields == nil {
+	fields, ok := web.Object(data)
+	if !ok {
 		return nil, errJSON
 	}
 	out := params{}
@@ -234,52 +213,4 @@ func scalar(raw json.RawMessage) (v value, is bool) {
 		return value{text: text}, true
 	}
 	return value{bad: true, text: string(raw)}, true
-}
-
-// checkJSON returns an error for what is not one JSON value, for one that is nested
-// deeply, and for objects with the same name twice.
-func checkJSON(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	type level struct {
-		names map[string]bool // of an object
-		name  bool            // a name comes next
-	}
-	var open []level
-	for {
-		t, err := d.Token()
-		if err != nil {
-			return errJSON
-		}
-		at := len(open) - 1
-		switch text, isText := t.(string); {
-		case t == json.Delim('{') || t == json.Delim('['):
-			if len(open) == maxDepth {
-				return errJSON
-			}
-			next := level{}
-			if t == json.Delim('{') {
-				next = level{map[string]bool{}, true}
-			}
-			open = append(open, next)
-			continue
-		case t == json.Delim('}') || t == json.Delim(']'):
-			open = open[:at]
-			at--
-		case isText && at >= 0 && open[at].name:
-			if open[at].names[text] {
-				return errJSON
-			}
-			open[at].names[text], open[at].name = true, false
-			continue
-		}
-		if at < 0 {
-			break
-		}
-		open[at].name = open[at].names != nil
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errJSON
-	}
-	return nil
 }

@@ -276,18 +276,20 @@ func TestAuthenticators(t *testing.T) {
 	w.expectKey(0, "POST", path, js, salesOfAnn, 200, `{"message":"add1 1 0","added":1}`)
 }
 
-// TestMounts: another path, and a prefix that is taken away before.
-func TestMounts(t *testing.T) {
+// TestPrefixes: another one, none, and one that is taken away before.
+func TestPrefixes(t *testing.T) {
 	w := newWorld(t)
 	scheme := access.Ingress()
 	scheme.Prefix = "/tld"
 	mux := http.NewServeMux()
 	mux.Handle("/api/ingress/", w.api)
 	mux.Handle("/tld/", http.StripPrefix("/tld", ingress.New(w.e, ingress.Options{Authenticator: w.s.Door(scheme)})))
-	mux.Handle("/x/", ingress.New(w.e, ingress.Options{Authenticator: w.s.Door(access.Ingress()), Path: "/x/"}))
+	mux.Handle("/x/", ingress.New(w.e, ingress.Options{Authenticator: w.s.Door(access.Ingress()), Prefix: "/x/"}))
+	mux.Handle("/y/", http.StripPrefix("/y", ingress.New(w.e, ingress.Options{Authenticator: w.s.Door(access.Ingress()), Prefix: "/"})))
 	w.api = mux
 	w.expectKey(6, "POST", path, js, salesOfAnn, 200, `{"message":"1 User Groups were Added for 1 Users.","added":1}`)
 	w.expectKey(1, "DELETE", "/tld"+path+"/drop", js, salesOfAnn, 200, `{"message":"1 User Groups were Dropped for 1 Users.","dropped":1}`)
 	w.expectKey(6, "POST", "/tld"+path, js, salesOfAnn, 400, failed("API Key is not permitted for this Endpoint or IP"))
-	w.expectKey(1, "POST", "/x/", js, salesOfAnn, 200, `{"message":"1 User Groups were Added for 1 Users.","added":1}`)
+	w.expectKey(1, "POST", "/x/user_group_members/", js, salesOfAnn, 200, `{"message":"1 User Groups were Added for 1 Users.","added":1}`)
+	w.expectKey(1, "DELETE", "/y/user_group_members/drop", js, salesOfAnn, 200, `{"message":"1 User Groups were Dropped for 1 Users.","dropped":1}`)
 }

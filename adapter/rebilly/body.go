@@ -1,21 +1,19 @@
 package rebilly
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
-// object is a JSON object that was checked, by its fields' exact names. (Package
-// encoding/json would take IsOwner for isOwner.) What is not known is ignored, as
-// is what the API calls read-only.
+// object is a JSON object that was checked, by its fields' exact names. What is not
+// known is ignored, as is what the API calls read-only.
 type object map[string]json.RawMessage
 
 // Limits of a body.
@@ -35,10 +33,9 @@ func readObject(w http.ResponseWriter, r *http.Request, most int64) (object, err
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, problemf(http.StatusUnsupportedMediaType, "The body must not be encoded.")
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
-	var long *http.MaxBytesError
+	data, err := web.Body(w, r, most)
 	switch {
-	case errors.As(err, &long):
+	case errors.Is(err, web.ErrTooLarge):
 		return nil, problemf(http.StatusRequestEntityTooLarge, "The body has more than %d bytes.", most)
 	case err != nil:
 		return nil, problemf(http.StatusBadRequest, "The body cannot be read.")
@@ -51,72 +48,40 @@ func checkType(values []string) error {
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return nil
 	}
-	media, args, err := mime.ParseMediaType(values[0])
-	json := media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
-	if charset := args["charset"]; err != nil || len(values) > 1 || !json || charset != "" && !strings.EqualFold(charset, "utf-8") {
+	kind, _, ok := web.MediaType(values)
+	json := kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+	if !ok || !json {
 		return problemf(http.StatusUnsupportedMediaType, "The body must be application/json in UTF-8.")
 	}
 	return nil
 }
 
 // parseObject reads a text that must be one JSON object in which no name stands
-// twice at any depth: of two readers each could take another one.
+// twice at any depth.
 func parseObject(data []byte) (object, error) {
-	if !utf8.Valid(data) {
-		return nil, problemf(http.StatusBadRequest, "The body is not UTF-8.")
+	if fault, ok := errors.AsType[*web.JSONError](web.CheckJSON(data, maxDepth)); ok {
+		return nil, problemf(http.StatusBadRequest, "%s", told(fault))
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if err := checkValue(d, 0); err != nil {
-		return nil, problemf(http.StatusBadRequest, "The body is not JSON: %v.", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, problemf(http.StatusBadRequest, "The body is not JSON: something follows its end.")
-	}
-	var out object
-	if err := json.Unmarshal(data, &out); err != nil || out == nil {
+	out, ok := web.Object(data)
+	if !ok {
 		return nil, problemf(http.StatusBadRequest, "The body must be a JSON object.")
 	}
 	return out, nil
 }
 
-func checkValue(d *json.Decoder, depth int) error {
-	t, err := d.Token()
-	if err != nil {
-		return plainError(err)
+// told says in the words of the API what is wrong with JSON.
+func told(e *web.JSONError) string {
+	switch e.Fault {
+	case web.NotUTF8:
+		return "The body is not UTF-8."
+	case web.TooDeep:
+		return fmt.Sprintf("The body is not JSON: it is nested deeper than %d.", maxDepth)
+	case web.Twice:
+		return fmt.Sprintf("The body is not JSON: %q stands in an object twice.", clip(e.Detail))
+	case web.Trailing:
+		return "The body is not JSON: something follows its end."
 	}
-	if _, ok := t.(json.Delim); !ok {
-		return nil
-	}
-	if depth == maxDepth {
-		return fmt.Errorf("it is nested deeper than %d", maxDepth)
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		if t == json.Delim('{') {
-			name, err := d.Token()
-			if err != nil {
-				return plainError(err)
-			}
-			if seen[name.(string)] {
-				return fmt.Errorf("%q stands in an object twice", clip(name.(string)))
-			}
-			seen[name.(string)] = true
-		}
-		if err := checkValue(d, depth+1); err != nil {
-			return err
-		}
-	}
-	_, err = d.Token()
-	return plainError(err)
-}
-
-// plainError hides how package encoding/json says that there is no more.
-func plainError(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("it ends too early")
-	}
-	return err
+	return "The body is not JSON: " + e.Detail + "."
 }
 
 // reader takes fields out of an object and collects what is wrong with them.

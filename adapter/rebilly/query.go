@@ -2,37 +2,27 @@ package rebilly
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // params are the parameters of a query.
 type params map[string]string
 
-// parseQuery reads a query. Filters hold semicolons, which clients send as they
-// are, and package net/url drops every pair that holds one: so it is split here,
-// at "&" alone.
+// parseQuery reads a query, of which filters hold semicolons.
 func parseQuery(raw string) (params, error) {
 	out := params{}
-	for raw != "" {
-		var pair string
-		pair, raw, _ = strings.Cut(raw, "&")
-		if pair == "" {
-			continue
+	for f, err := range web.Fields(raw) {
+		if err != nil {
+			return nil, problemf(http.StatusBadRequest, "The query cannot be read: see parameter %q.", clip(strings.ToValidUTF8(f.Name, "?")))
 		}
-		name, value, _ := strings.Cut(pair, "=")
-		name, err1 := url.QueryUnescape(name)
-		value, err2 := url.QueryUnescape(value)
-		if err1 != nil || err2 != nil || !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return nil, problemf(http.StatusBadRequest, "The query cannot be read: see parameter %q.", clip(strings.ToValidUTF8(name, "?")))
+		if _, twice := out[f.Name]; twice {
+			return nil, problemf(http.StatusBadRequest, "Parameter %q is given twice.", clip(f.Name))
 		}
-		if _, twice := out[name]; twice {
-			return nil, problemf(http.StatusBadRequest, "Parameter %q is given twice.", clip(name))
-		}
-		out[name] = value
+		out[f.Name] = f.Value
 	}
 	return out, nil
 }

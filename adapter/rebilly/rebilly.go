@@ -60,6 +60,7 @@ import (
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // Options configure the API. The zero value lets nobody in.
@@ -68,8 +69,10 @@ type Options struct {
 	// access.Rebilly(). Nil means that nobody gets in.
 	Authenticator access.Authenticator
 
-	// Prefix is the path that the handler is mounted below, which it expects to
-	// see in requests. "" means "/rebilly", "/" that there is none.
+	// Prefix is the path that the handler is mounted below, as it stands in the
+	// requests that the handler sees: before /memberships. "" means
+	// "/rebilly", "/" that nothing stands there, as behind http.StripPrefix. (What has
+	// been stripped is said in access.Scheme.Prefix, for the endpoints of API keys.)
 	Prefix string
 
 	// BaseURL stands before the paths in links and in Location, as in
@@ -114,12 +117,7 @@ type Options struct {
 // New returns the API over an engine. The handler may be used by any number of
 // goroutines, and needs no closing.
 func New(e *roster.Engine, o Options) http.Handler {
-	if o.Prefix == "" {
-		o.Prefix = "rebilly"
-	}
-	if o.Prefix = strings.Trim(o.Prefix, "/"); o.Prefix != "" {
-		o.Prefix = "/" + o.Prefix
-	}
+	o.Prefix = web.Prefix(o.Prefix, "/rebilly")
 	if o.BaseURL = strings.TrimRight(o.BaseURL, "/"); o.BaseURL == "" {
 		o.BaseURL = o.Prefix
 	}

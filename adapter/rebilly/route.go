@@ -2,11 +2,12 @@ package rebilly
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // operation is what a method of a path does. Body says that it reads one.
@@ -40,8 +41,8 @@ func (c *call) route() (methods, error) {
 	}
 	var parts []string
 	for part := range strings.SplitSeq(rest, "/") {
-		id, err := url.PathUnescape(part)
-		if err != nil || !isSegment(id) || len(parts) == 5 {
+		id, ok := web.Segment(part)
+		if !ok || !isSegment(id) || len(parts) == 5 {
 			return nil, noPath()
 		}
 		parts = append(parts, id)
@@ -59,8 +60,9 @@ func (c *call) route() (methods, error) {
 
 func noPath() error { return problemf(http.StatusNotFound, "There is nothing at this path.") }
 
+// isSegment reports whether a text can be an id, which stands in paths.
 func isSegment(s string) bool {
-	return s != "" && s != "." && s != ".." && utf8.ValidString(s) && !strings.Contains(s, "/") && !strings.ContainsFunc(s, unicode.IsControl)
+	return web.IsSegment(s) && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // method returns the operation of a method: the zero one for OPTIONS, an error for one

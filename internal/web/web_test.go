@@ -1,0 +1,141 @@
+package web_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/rosterdb/roster/internal/web"
+)
+
+func TestPrefix(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "/usual/one", "/": "", "//": "", "/a": "/a", "a": "/a", "/a/": "/a", "a/b/": "/a/b", "/a%20b": "/a%20b",
+	} {
+		if got := web.Prefix(given, "/usual/one"); got != want {
+			t.Errorf("%q is %q, not %q", given, got, want)
+		}
+	}
+}
+
+func TestSegment(t *testing.T) {
+	for escaped, want := range map[string]string{"a": "a", "%61": "a", "a+b": "a+b", "a%20b": "a b", "..a": "..a", "%25": "%", `a\b`: `a\b`, "%ff": "\xff", "...": "..."} {
+		if got, ok := web.Segment(escaped); got != want || !ok {
+			t.Errorf("%q is %q, %v, not %q", escaped, got, ok, want)
+		}
+	}
+	for _, escaped := range []string{"", ".", "..", "%2e", "%2E.", ".%2e", "a%2fb", "%2F", "a/b", "%", "%zz", "a%2"} {
+		if got, ok := web.Segment(escaped); ok || got != "" {
+			t.Errorf("%q is %q", escaped, got)
+		}
+	}
+}
+
+func TestFields(t *testing.T) {
+	for encoded, want := range map[string]string{
+		"": "", "&&": "", "a=1&b=2": "a=1 b=2", "a=b;c&d": "a=b;c d=", "a=b=c": "a=b=c", "=": "=", "=v&n=": "=v n=", "a+b=%2B%20": "a b=+ ", "a=1&a=2": "a=1 a=2",
+		"%zz=1&b=2": "=1! b=2", "n=%": "n=!", "n=%ff&%fe=": "n=\xff? \xfe=?",
+	} {
+		var got []string
+		for f, err := range web.Fields(encoded) {
+			mark := map[error]string{nil: "", web.ErrEscape: "!", web.ErrNotUTF8: "?"}[err]
+			got = append(got, f.Name+"="+f.Value+mark)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, not %q", encoded, got, want)
+		}
+	}
+	for f := range web.Fields("a=1&b=2") {
+		if f.Name != "a" {
+			t.Error("went on")
+		}
+		break
+	}
+}
+
+// FuzzFields: pairs are read as the standard library reads them, but that none is
+// left out and ";" is a character like others.
+func FuzzFields(f *testing.F) {
+	for _, s := range []string{"a=1&b=2", "a[]=1&a=2", "a=%zz", "a;b=c", "&&=&a", "%5b=1", "a+b=c+d", "n=%ff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := url.Values{}
+		wrong := false
+		for f, err := range web.Fields(s) {
+			utf8 := utf8.ValidString(f.Name) && utf8.ValidString(f.Value)
+			if errors.Is(err, web.ErrNotUTF8) && utf8 || err == nil && !utf8 {
+				t.Errorf("%q: %q, %v", s, f, err)
+			}
+			if wrong = wrong || errors.Is(err, web.ErrEscape); !errors.Is(err, web.ErrEscape) {
+				got.Add(f.Name, f.Value)
+			}
+		}
+		want, err := url.ParseQuery(strings.ReplaceAll(s, ";", "%3B"))
+		if (err != nil) != wrong || got.Encode() != want.Encode() {
+			t.Errorf("%q: %v, %v, not %v, %v", s, got, wrong, want, err)
+		}
+	})
+}
+
+func TestMediaType(t *testing.T) {
+	for value, want := range map[string]string{
+		"application/json": "application/json", "Application/JSON; charset=UTF-8": "application/json", "a/b;charset=": "", `multipart/form-data; boundary="x"`: "multipart/form-data",
+		"": "", "a/b; charset=latin1": "", "a/b; charset=utf-8; charset=latin1": "", "a b": "", "a/b; x": "",
+	} {
+		kind, params, ok := web.MediaType([]string{value})
+		if kind != want || ok != (want != "") || strings.Contains(value, "boundary") && params["boundary"] != "x" {
+			t.Errorf("%q: %q, %v, %v", value, kind, params, ok)
+		}
+	}
+	for _, values := range [][]string{nil, {"a/b", "a/b"}} {
+		if kind, _, ok := web.MediaType(values); ok {
+			t.Errorf("%q: %q", values, kind)
+		}
+	}
+}
+
+func TestBody(t *testing.T) {
+	for _, c := range []struct {
+		body io.Reader
+		want string
+		err  error
+	}{
+		{strings.NewReader(""), "", nil},
+		{strings.NewReader("12345"), "12345", nil},
+		{strings.NewReader("123456"), "", web.ErrTooLarge},
+		{iotest.ErrReader(errors.New("gone")), "", web.ErrUnreadable},
+		{io.MultiReader(strings.NewReader("123"), iotest.ErrReader(io.ErrUnexpectedEOF)), "", web.ErrUnreadable},
+	} {
+		r := httptest.NewRequest("POST", "/", io.NopCloser(c.body))
+		got, err := web.Body(httptest.NewRecorder(), r, 5)
+		if string(got) != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%q, %v, not %q, %v", got, err, c.want, c.err)
+		}
+	}
+}
+
+func TestSend(t *testing.T) {
+	for method, want := range map[string]string{"GET": `{"a":"\u003cb\u003e"}` + "\n", "HEAD": ""} {
+		a := httptest.NewRecorder()
+		err := web.Send(a, httptest.NewRequest(method, "/", nil), http.StatusTeapot, map[string]string{"a": "<b>"})
+		if err != nil || a.Code != http.StatusTeapot || a.Body.String() != want {
+			t.Errorf("%s: %v, %d %q", method, err, a.Code, a.Body)
+		}
+		h := a.Header()
+		if !slices.Equal(h["Content-Type"], []string{"application/json"}) || !slices.Equal(h["Content-Length"], []string{"22"}) {
+			t.Errorf("%s: %v", method, h)
+		}
+	}
+	a := httptest.NewRecorder()
+	if err := web.Send(a, httptest.NewRequest("GET", "/", nil), 200, func() {}); err == nil || a.Code != 500 || a.Body.Len() > 0 {
+		t.Errorf("%v, %d %q", err, a.Code, a.Body)
+	}
+}
