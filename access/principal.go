@@ -77,6 +77,38 @@ func (p Principal) Has(privileges ...string) bool {
 	})
 }
 
+// Current returns a principal as a transaction knows it: with the privileges that
+// the account of its user has now. Since somebody was let in, the user may have been
+// locked or deleted, or the API key revoked: that is ErrDenied, as is the zero
+// Principal. Privileges of one that is ByHost are the host's own word, and stay.
+func (p Principal) Current(tx *roster.Txn) (Principal, error) {
+	active, err := tx.Active()
+	if err != nil {
+		return Principal{}, err
+	}
+	if p.By == 0 || !active.Contains(p.User) {
+		return Principal{}, ErrDenied
+	}
+	if p.By == ByHost {
+		return p, nil
+	}
+	if p.By == ByKey {
+		k, err := GetKey(tx, p.Key)
+		if errors.Is(err, roster.ErrNotFound) || err == nil && k.User != p.User {
+			return Principal{}, ErrDenied
+		}
+		if err != nil {
+			return Principal{}, err
+		}
+	}
+	account, err := GetAccount(tx, p.User)
+	if err != nil && !errors.Is(err, roster.ErrNotFound) {
+		return Principal{}, err
+	}
+	p.Privileges = account.Privileges // none without an account
+	return p, nil
+}
+
 // active reports whether the principal's user can act now.
 func (p Principal) active(tx *roster.Txn) bool {
 	if p.By == 0 {

@@ -149,18 +149,11 @@ func (c *call) admit(tx *roster.Txn) error {
 // entitled reports whether somebody has one of some privileges now. Those of a
 // host's own principals are the host's to say.
 func entitled(tx *roster.Txn, p access.Principal, rights []string) (bool, error) {
-	active, err := tx.Active()
-	if err != nil || p.By == 0 || !active.Contains(p.User) {
-		return false, err
+	p, err := p.Current(tx)
+	if errors.Is(err, access.ErrDenied) {
+		return false, nil
 	}
-	if p.By != access.ByHost {
-		a, err := access.GetAccount(tx, p.User)
-		if err != nil && !errors.Is(err, roster.ErrNotFound) {
-			return false, err
-		}
-		p.Privileges = a.Privileges
-	}
-	return p.Has(rights...), nil
+	return err == nil && p.Has(rights...), err
 }
 
 // engineOrganization returns the ID of the organisation of the request if it is

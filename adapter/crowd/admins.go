@@ -20,20 +20,12 @@ func (c *call) mayAppoint(who access.Principal) error {
 // admins lists who administers the group of the path: groups by name, then users
 // by name.
 func (c *call) admins() (any, error) {
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.window(params)
+	_, at, err := c.window()
 	if err != nil {
 		return nil, err
 	}
 	var out page[admin]
-	err = c.view(func(tx *roster.Txn, who access.Principal) error {
-		g, _, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.viewInGroup(func(tx *roster.Txn, _ access.Principal, g roster.GroupID, _ roster.DirectoryID) error {
 		groups, err := tx.AdminGroups(g)
 		if err != nil {
 			return err
@@ -74,20 +66,12 @@ func (c *call) pageOfAdmins(tx *roster.Txn, groups []roster.GroupID, users roste
 // suggestAdmins finds groups and users of the group's directory that could
 // administer it and do not.
 func (c *call) suggestAdmins() (any, error) {
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.window(params)
+	params, at, err := c.window()
 	if err != nil {
 		return nil, err
 	}
 	var out page[admin]
-	err = c.view(func(tx *roster.Txn, who access.Principal) error {
-		g, d, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.viewInGroup(func(tx *roster.Txn, who access.Principal, g roster.GroupID, d roster.DirectoryID) error {
 		if err := c.mayAppoint(who); err != nil {
 			return err
 		}
@@ -164,11 +148,7 @@ func (c *call) appoint() (any, error) {
 		return nil, err
 	}
 	var out outcome[entity]
-	err = c.change(func(tx *roster.Txn, who access.Principal) error {
-		g, d, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.changeInGroup(func(tx *roster.Txn, who access.Principal, g roster.GroupID, d roster.DirectoryID) error {
 		if err := c.mayAppoint(who); err != nil {
 			return err
 		}
@@ -256,11 +236,7 @@ func (c *call) dismiss(none error, remove func(*roster.Txn, roster.GroupID, rost
 	if !ok {
 		return nil, badRequest("The ID of the administrator is not valid.")
 	}
-	err := c.change(func(tx *roster.Txn, who access.Principal) error {
-		g, _, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err := c.changeInGroup(func(tx *roster.Txn, who access.Principal, g roster.GroupID, _ roster.DirectoryID) error {
 		if err := c.mayAppoint(who); err != nil {
 			return err
 		}

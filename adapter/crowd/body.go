@@ -108,6 +108,15 @@ type criteria struct {
 	avatar      int
 }
 
+// criteria reads criteria; nothing at all asks for everybody.
+func (c *call) criteria() (criteria, error) {
+	data, err := c.body(true)
+	if err != nil {
+		return criteria{}, err
+	}
+	return decodeCriteria(data)
+}
+
 func decodeCriteria(data []byte) (q criteria, err error) {
 	fields, err := object(data)
 	if err != nil {

@@ -184,7 +184,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 // view reads one revision, as somebody who may still do so.
 func (c *call) view(fn func(tx *roster.Txn, who access.Principal) error) error {
 	return c.engine.View(c.r.Context(), func(tx *roster.Txn) error {
-		who, err := c.now(tx)
+		who, err := c.p.Current(tx)
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (c *call) view(fn func(tx *roster.Txn, who access.Principal) error) error {
 // change makes what a request changes one record of the log.
 func (c *call) change(fn func(tx *roster.Txn, who access.Principal) error) error {
 	rev, err := c.engine.Update(c.r.Context(), func(tx *roster.Txn) error {
-		who, err := c.now(tx)
+		who, err := c.p.Current(tx)
 		if err != nil {
 			return err
 		}

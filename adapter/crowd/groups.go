@@ -15,11 +15,7 @@ import (
 // group shows the group of the path.
 func (c *call) group() (any, error) {
 	var out group
-	err := c.view(func(tx *roster.Txn, who access.Principal) error {
-		g, _, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err := c.viewInGroup(func(tx *roster.Txn, _ access.Principal, g roster.GroupID, _ roster.DirectoryID) (err error) {
 		out, err = c.reader(tx).group(g)
 		return err
 	})
@@ -28,19 +24,11 @@ func (c *call) group() (any, error) {
 
 // queryGroups lists the groups that who asks administers.
 func (c *call) queryGroups() (any, error) {
-	data, err := c.body(true)
+	q, err := c.criteria()
 	if err != nil {
 		return nil, err
 	}
-	q, err := decodeCriteria(data)
-	if err != nil {
-		return nil, err
-	}
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.window(params)
+	_, at, err := c.window()
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +54,7 @@ func (c *call) searchGroups() (any, error) {
 	if q.active, err = activeParam(params); err != nil {
 		return nil, err
 	}
-	at, err := c.window(params)
+	at, err := c.windowOf(params)
 	if err != nil {
 		return nil, err
 	}
@@ -147,20 +135,12 @@ func (c *call) matching(tx *roster.Txn, all iter.Seq[roster.GroupID], q *criteri
 
 // subgroups lists the groups nested directly in the group of the path, by name.
 func (c *call) subgroups() (any, error) {
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.window(params)
+	_, at, err := c.window()
 	if err != nil {
 		return nil, err
 	}
 	var out page[group]
-	err = c.view(func(tx *roster.Txn, who access.Principal) error {
-		g, _, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.viewInGroup(func(tx *roster.Txn, _ access.Principal, g roster.GroupID, _ roster.DirectoryID) error {
 		nested, err := tx.Subgroups(g)
 		if err != nil {
 			return err

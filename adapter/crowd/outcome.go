@@ -181,11 +181,7 @@ func (c *call) changeMembers(add bool) (any, error) {
 		return nil, err
 	}
 	var out outcome[string]
-	err = c.change(func(tx *roster.Txn, who access.Principal) error {
-		g, d, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.changeInGroup(func(tx *roster.Txn, _ access.Principal, g roster.GroupID, d roster.DirectoryID) error {
 		all, err := decide(c, ids, func(id string) (roster.UserID, bool, string) {
 			u, known, why := findUser(tx, d, id)
 			if known {
@@ -209,11 +205,7 @@ func (c *call) nest() (any, error) {
 		return nil, err
 	}
 	var out outcome[string]
-	err = c.change(func(tx *roster.Txn, who access.Principal) error {
-		g, d, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.changeInGroup(func(tx *roster.Txn, who access.Principal, g roster.GroupID, d roster.DirectoryID) error {
 		nested, err := tx.Subgroups(g)
 		if err != nil {
 			return err

@@ -55,8 +55,18 @@ func clip(s string) string {
 	return s
 }
 
-// window reads start and limit.
-func (c *call) window(q url.Values) (w window, err error) {
+// window reads the parameters of the address, with start and limit.
+func (c *call) window() (url.Values, window, error) {
+	q, err := c.query()
+	if err != nil {
+		return nil, window{}, err
+	}
+	at, err := c.windowOf(q)
+	return q, at, err
+}
+
+// windowOf reads start and limit.
+func (c *call) windowOf(q url.Values) (w window, err error) {
 	if w.start, err = count(q, "start", 0); err != nil {
 		return w, err
 	}

@@ -7,28 +7,6 @@ import (
 	"github.com/rosterdb/roster/access"
 )
 
-// now returns who asks as the transaction knows it. Between the door and here the
-// user may have been locked and its privileges taken away.
-func (c *call) now(tx *roster.Txn) (access.Principal, error) {
-	who := c.p
-	active, err := tx.Active()
-	if err != nil {
-		return access.Principal{}, err
-	}
-	if !active.Contains(who.User) {
-		return access.Principal{}, access.ErrDenied
-	}
-	if who.By == access.ByHost {
-		return who, nil // the host's own word
-	}
-	account, err := access.GetAccount(tx, who.User)
-	if err != nil && !errors.Is(err, roster.ErrNotFound) {
-		return access.Principal{}, err
-	}
-	who.Privileges = account.Privileges // none without an account
-	return who, nil
-}
-
 // everything reports whether somebody may do everything.
 func everything(who access.Principal) bool { return who.Has(access.AllPrivileges) }
 
@@ -91,6 +69,25 @@ func (c *call) pathGroup(tx *roster.Txn, who access.Principal) (g roster.GroupID
 		return 0, 0, errNoGroup
 	}
 	return 0, 0, errForbidden
+}
+
+// ofGroup is what is read or changed of a group and its directory.
+type ofGroup func(tx *roster.Txn, who access.Principal, g roster.GroupID, d roster.DirectoryID) error
+
+// viewInGroup reads one revision, of the group of the path.
+func (c *call) viewInGroup(fn ofGroup) error { return c.view(c.inGroup(fn)) }
+
+// changeInGroup makes what a request changes in the group of the path one record.
+func (c *call) changeInGroup(fn ofGroup) error { return c.change(c.inGroup(fn)) }
+
+func (c *call) inGroup(fn ofGroup) func(*roster.Txn, access.Principal) error {
+	return func(tx *roster.Txn, who access.Principal) error {
+		g, d, err := c.pathGroup(tx, who)
+		if err != nil {
+			return err
+		}
+		return fn(tx, who, g, d)
+	}
 }
 
 // pathUser returns the user that the path names, of a directory in which who asks

@@ -11,19 +11,11 @@ import (
 // searchUsers finds users that may be assigned to a group which who asks
 // administers.
 func (c *call) searchUsers() (any, error) {
-	data, err := c.body(true)
+	q, err := c.criteria()
 	if err != nil {
 		return nil, err
 	}
-	q, err := decodeCriteria(data)
-	if err != nil {
-		return nil, err
-	}
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.window(params)
+	_, at, err := c.window()
 	if err != nil {
 		return nil, err
 	}
@@ -114,20 +106,12 @@ func (c *call) findUsers(tx *roster.Txn, within roster.Set, text string, avatar 
 
 // members lists the direct members of a group that are users, by name.
 func (c *call) members() (any, error) {
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.window(params)
+	_, at, err := c.window()
 	if err != nil {
 		return nil, err
 	}
 	var out page[user]
-	err = c.view(func(tx *roster.Txn, who access.Principal) error {
-		g, _, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.viewInGroup(func(tx *roster.Txn, _ access.Principal, g roster.GroupID, _ roster.DirectoryID) error {
 		members, err := tx.DirectMembers(g)
 		if err != nil {
 			return err
@@ -145,20 +129,12 @@ func (c *call) suggestMembers() (any, error) {
 
 // suggest finds users of the directory of the path's group, but for some.
 func (c *call) suggest(not func(*roster.Txn, roster.GroupID) (roster.Set, error)) (any, error) {
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	at, err := c.window(params)
+	params, at, err := c.window()
 	if err != nil {
 		return nil, err
 	}
 	var out page[user]
-	err = c.view(func(tx *roster.Txn, who access.Principal) error {
-		g, d, err := c.pathGroup(tx, who)
-		if err != nil {
-			return err
-		}
+	err = c.viewInGroup(func(tx *roster.Txn, _ access.Principal, g roster.GroupID, d roster.DirectoryID) error {
 		all, err := tx.DirectoryUsers(d)
 		if err != nil {
 			return err

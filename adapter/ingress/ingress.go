@@ -169,7 +169,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (Result, error) {
 	}
 	var result Result
 	rev, err := a.engine.Update(r.Context(), func(tx *roster.Txn) error {
-		who, err := now(tx, p)
+		who, err := p.Current(tx)
 		if err != nil {
 			return err
 		}

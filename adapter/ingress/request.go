@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 
@@ -28,34 +27,6 @@ func (a *api) request(do Action, in params) (q request, err error) {
 		return q, errTooMany
 	}
 	return q, nil
-}
-
-// now returns who asks as the transaction knows it. Between the door and here the
-// user may have been locked, its privileges taken away and the key revoked.
-func now(tx *roster.Txn, who access.Principal) (access.Principal, error) {
-	active, err := tx.Active()
-	if err != nil {
-		return access.Principal{}, err
-	}
-	if !active.Contains(who.User) {
-		return access.Principal{}, access.ErrDenied
-	}
-	if who.By == access.ByHost {
-		return who, nil // the host's own word
-	}
-	if who.By == access.ByKey {
-		if k, err := access.GetKey(tx, who.Key); errors.Is(err, roster.ErrNotFound) || err == nil && k.User != who.User {
-			return access.Principal{}, access.ErrDenied
-		} else if err != nil {
-			return access.Principal{}, err
-		}
-	}
-	account, err := access.GetAccount(tx, who.User)
-	if err != nil && !errors.Is(err, roster.ErrNotFound) {
-		return access.Principal{}, err
-	}
-	who.Privileges = account.Privileges // none without an account
-	return who, nil
 }
 
 // patience is how many users or groups are looked at between looks at the context.
