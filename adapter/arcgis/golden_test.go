@@ -3,12 +3,9 @@ package arcgis_test
 import (
 	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,88 +13,37 @@ import (
 
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/arcgis"
+	"github.com/rosterdb/roster/internal/transcript"
 )
 
-var updateGolden = flag.Bool("update", false, "write the transcripts in testdata anew")
-
-// TestTranscripts plays the transcripts in testdata, each in a world of its own:
-// requests and the exact answers to them, in the order of the file.
+// TestTranscripts plays the transcripts in testdata, each in a world of its own.
 //
 // A line "-- options: … --" names options of the handler, "-- wait: … --" lets time
 // pass. In requests $ADMIN, $HELPER, $NOBODY stand for tokens, $EXPIRED for one that
 // has expired and $REFERER for one that is bound to https://maps.example.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no transcripts", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+	transcript.Run(t, "testdata/*.txtar", func(t *testing.T, _ string) transcript.Play {
+		var w *world
+		return func(s transcript.Section) (string, bool) {
+			kind, rest, _ := strings.Cut(s.Name, ": ")
+			if kind == "options" {
+				w = newWorld(t, optionsNamed(t, strings.Fields(rest))...)
+				return "", false
 			}
-			got := play(t, string(text))
-			if *updateGolden {
-				if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+			if w == nil {
+				w = newWorld(t)
+			}
+			if kind == "wait" {
+				d, err := time.ParseDuration(rest)
+				if err != nil {
 					t.Fatal(err)
 				}
-			} else if got != string(text) {
-				t.Errorf("another answer than in %s:\n%s", file, firstDifference(got, string(text)))
+				w.pass(d)
+				return "", false
 			}
-		})
-	}
-}
-
-func firstDifference(got, want string) string {
-	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
-	for i := range g {
-		if i >= len(w) || g[i] != w[i] {
-			return fmt.Sprintf("line %d\n got %s\nwant %s", i+1, g[i], append(w, "")[min(i, len(w))])
+			return w.play(s.Text), true
 		}
-	}
-	return "it ends early"
-}
-
-var section = regexp.MustCompile(`(?m)^-- (.+) --\n`)
-
-// play returns a transcript with the answers that are given now.
-func play(t *testing.T, text string) string {
-	marks := section.FindAllStringSubmatchIndex(text, -1)
-	if len(marks) == 0 {
-		t.Fatal("nothing in it")
-	}
-	var out strings.Builder
-	out.WriteString(text[:marks[0][0]])
-	var w *world
-	for i, m := range marks {
-		end := len(text)
-		if i+1 < len(marks) {
-			end = marks[i+1][0]
-		}
-		name, body := text[m[2]:m[3]], text[m[1]:end]
-		kind, rest, _ := strings.Cut(name, ": ")
-		if kind == "options" {
-			w = newWorld(t, optionsNamed(t, strings.Fields(rest))...)
-		} else if w == nil {
-			w = newWorld(t)
-		}
-		switch kind {
-		case "wait":
-			d, err := time.ParseDuration(rest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.pass(d)
-		case "request":
-			fmt.Fprintf(&out, "-- %s --\n%s-- answer --\n%s", name, body, w.play(body))
-			continue
-		case "answer":
-			continue
-		}
-		fmt.Fprintf(&out, "-- %s --\n%s", name, body)
-	}
-	return out.String()
+	})
 }
 
 func optionsNamed(t *testing.T, names []string) (out []func(*arcgis.Options)) {
