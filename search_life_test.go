@@ -157,7 +157,7 @@ func (l *life) holdOne(t *rapid.T) {
 
 func (l *life) endOne(t *rapid.T) {
 	if len(l.views) == 0 {
-		t.Skip()
+		t.Skip("no view is open")
 	}
 	i := l.r.IntN(len(l.views))
 	l.views[i].end()

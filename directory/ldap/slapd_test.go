@@ -29,7 +29,7 @@ func start(t testing.TB, o slapdtest.Options) *slapdtest.Server {
 	}
 	s, err := slapdtest.Start(context.Background(), t.TempDir(), o)
 	if errors.Is(err, slapdtest.ErrMissing) {
-		t.Skip(err)
+		t.Skip("there is no server to ask: ", err)
 	}
 	if err != nil {
 		t.Fatal(err)
