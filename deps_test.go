@@ -85,7 +85,7 @@ func TestImportsPointDown(t *testing.T) {
 		"./internal/textindex":      nil,
 		"./internal/dn":             {module + "/internal/text"},
 		"./internal/web":            nil,
-		"./internal/transcript":     nil,
+		"./internal/apitest":        {module + "/access"},
 		"./directory":               {module, module + "/internal/text"},
 		"./access":                  {module, module + "/internal/text"},
 		"./adapter/arcgis":          {module, module + "/access", module + "/internal/text", module + "/internal/web"},

@@ -22,7 +22,7 @@ func TestEsriClient(t *testing.T) {
 		t.Skip("the client is not installed: npm ci in adapter/arcgis/clienttest")
 	}
 	w := newWorld(t)
-	w.pass(time.Since(w.now())) // the client has a clock too
+	w.Pass(time.Since(w.Now())) // the client has a clock too
 	mux := http.NewServeMux()
 	mux.Handle("/arcgis/", w.h)
 	mux.HandleFunc("POST /control/revoke", func(http.ResponseWriter, *http.Request) {

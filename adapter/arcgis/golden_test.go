@@ -13,7 +13,7 @@ import (
 
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/arcgis"
-	"github.com/rosterdb/roster/internal/transcript"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 // TestTranscripts plays the transcripts in testdata, each in a world of its own.
@@ -22,9 +22,9 @@ import (
 // pass. In requests $ADMIN, $HELPER, $NOBODY stand for tokens, $EXPIRED for one that
 // has expired and $REFERER for one that is bound to https://maps.example.
 func TestTranscripts(t *testing.T) {
-	transcript.Run(t, "testdata/*.txtar", func(t *testing.T, _ string) transcript.Play {
+	apitest.Play(t, "testdata/*.txtar", func(t *testing.T, _ string) apitest.Player {
 		var w *world
-		return func(s transcript.Section) (string, bool) {
+		return func(s apitest.Section) (string, bool) {
 			kind, rest, _ := strings.Cut(s.Name, ": ")
 			if kind == "options" {
 				w = newWorld(t, optionsNamed(t, strings.Fields(rest))...)
@@ -38,7 +38,7 @@ func TestTranscripts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.pass(d)
+				w.Pass(d)
 				return "", false
 			}
 			return w.play(s.Text), true
@@ -107,7 +107,7 @@ func (w *world) play(text string) string {
 }
 
 func (w *world) expired() string {
-	w.pass(-2 * time.Hour)
-	defer w.pass(2 * time.Hour)
+	w.Pass(-2 * time.Hour)
+	defer w.Pass(2 * time.Hour)
 	return w.token(w.admin)
 }

@@ -111,7 +111,7 @@ func TestSessionEnds(t *testing.T) {
 	}
 	equal(t, "sign-out by GET", w.with(cookie, request("GET", logout, "")).Code, http.StatusMethodNotAllowed)
 
-	w.pass(8*60*60*1e9 + 1)
+	w.Pass(8*60*60*1e9 + 1)
 	equal(t, "after 8 hours", isIn(cookie), false)
 	cookie = w.signIn("admin1", "admin's password")
 	if err := w.s.SetPassword(ctx, w.admin, "another password"); err != nil {

@@ -1,7 +1,6 @@
 package arcgis_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/arcgis"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 var ctx = context.Background()
@@ -41,30 +41,10 @@ type world struct {
 	s      *access.Service
 	h      http.Handler
 	source *source
-	log    *lockedBuffer
-	now    func() time.Time
-
-	mu   sync.Mutex
-	time time.Time
+	log    *apitest.Log
+	*apitest.Clock
 
 	admin, helper, nobody roster.UserID
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 const (
@@ -74,14 +54,9 @@ const (
 
 func newWorld(t testing.TB, change ...func(*arcgis.Options)) *world {
 	t.Helper()
-	w := &world{TB: t, log: &lockedBuffer{}, time: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
-	w.now = func() time.Time {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.time
-	}
+	w := &world{TB: t, log: &apitest.Log{}, Clock: apitest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))}
 	var err error
-	if w.e, err = roster.Open("", roster.Options{InMemory: true, Now: w.now}); err != nil {
+	if w.e, err = roster.Open("", roster.Options{InMemory: true, Now: w.Now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.e.Close() })
@@ -90,7 +65,7 @@ func newWorld(t testing.TB, change ...func(*arcgis.Options)) *world {
 	}, users: map[string]bool{"aturing": true, "jdoe": true}}
 	w.update(w.fill)
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if w.s, err = access.New(w.e, access.Options{Hash: access.HashOptions{Params: quick}, Now: w.now, Logger: log}); err != nil {
+	if w.s, err = access.New(w.e, access.Options{Hash: access.HashOptions{Params: quick}, Now: w.Now, Logger: log}); err != nil {
 		t.Fatal(err)
 	}
 	for id, password := range map[roster.UserID]string{w.admin: "admin's password", w.helper: "helper's password", w.nobody: "nobody's password"} {
@@ -101,7 +76,7 @@ func newWorld(t testing.TB, change ...func(*arcgis.Options)) *world {
 	w.update(func(tx *roster.Txn) error {
 		return errors.Join(w.privileges(tx, w.admin, access.AllPrivileges), w.privileges(tx, w.helper, access.PrivilegeGroupLinks))
 	})
-	o := arcgis.Options{Access: w.s, Sources: map[string]arcgis.Refresher{"domain": w.source}, Logger: log, Now: w.now}
+	o := arcgis.Options{Access: w.s, Sources: map[string]arcgis.Refresher{"domain": w.source}, Logger: log, Now: w.Now}
 	for _, c := range change {
 		c(&o)
 	}
@@ -114,7 +89,7 @@ func (w *world) privileges(tx *roster.Txn, u roster.UserID, list ...string) erro
 	a, err := access.GetAccount(tx, u)
 	if err == nil {
 		a.Privileges = list
-		_, err = access.PutAccount(tx, a, w.now())
+		_, err = access.PutAccount(tx, a, w.Now())
 	}
 	return err
 }
@@ -161,12 +136,6 @@ func (w *world) view(fn func(*roster.Txn) error) {
 	if err := w.e.View(ctx, fn); err != nil {
 		w.Fatal(err)
 	}
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.time = w.time.Add(d)
 }
 
 // token returns a token of the API, bound to nothing.

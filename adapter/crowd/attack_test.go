@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/crowd"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 func scheme() access.Scheme { return access.Crowd() }
@@ -144,7 +144,7 @@ func TestRightsOfTheMoment(t *testing.T) {
 	} {
 		w := newWorld(t)
 		door := w.s.Door(scheme())
-		w.api = crowd.New(w.e, crowd.Options{Authenticator: between{door, func() { w.update(func(tx *roster.Txn) error { return take.fn(w, tx) }) }}})
+		w.api = crowd.New(w.e, crowd.Options{Authenticator: apitest.Between{Authenticator: door, Then: func() { w.update(func(tx *roster.Txn) error { return take.fn(w, tx) }) }}})
 		before := w.members(1900, "badgers")
 		w.expect("POST", base+"groups/"+bad+"/users", "boss", `{"ids":["`+u1+`"]}`, take.want, "")
 		if after := w.members(1900, "badgers"); len(after) != len(before) {
@@ -153,29 +153,17 @@ func TestRightsOfTheMoment(t *testing.T) {
 	}
 	w := newWorld(t)
 	door := w.s.Door(scheme())
-	w.api = crowd.New(w.e, crowd.Options{Authenticator: between{door, func() {
+	w.api = crowd.New(w.e, crowd.Options{Authenticator: apitest.Between{Authenticator: door, Then: func() {
 		w.update(func(tx *roster.Txn) error {
 			a, err := access.GetAccount(tx, w.user(tx, 1900, "root"))
 			if err == nil {
 				a.Privileges = nil
-				_, err = access.PutAccount(tx, a, w.clock())
+				_, err = access.PutAccount(tx, a, w.Now())
 			}
 			return err
 		})
 	}}})
 	w.expect("POST", base+"groups/"+bad+"/users", "root", `{"ids":["`+u1+`"]}`, 403, "")
-}
-
-// between lets something happen after the door.
-type between struct {
-	*access.Door
-	then func()
-}
-
-func (b between) Authenticate(r *http.Request, body url.Values) (access.Principal, error) {
-	p, err := b.Door.Authenticate(r, body)
-	b.then()
-	return p, err
 }
 
 // TestBodyThatEnds: a body that breaks off changes nothing.
@@ -197,7 +185,7 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New("the connection b
 func TestContext(t *testing.T) {
 	w := newWorld(t)
 	given, up := context.WithCancel(ctx)
-	w.api = crowd.New(w.e, crowd.Options{Authenticator: between{w.s.Door(scheme()), up}})
+	w.api = crowd.New(w.e, crowd.Options{Authenticator: apitest.Between{Authenticator: w.s.Door(scheme()), Then: up}})
 	before := w.e.Revision()
 	a := w.send(request("POST", base+"groups/"+bad+"/users", "boss", `{"ids":["`+u1+`"]}`).WithContext(given))
 	if a.Code != 503 || w.e.Revision() != before {

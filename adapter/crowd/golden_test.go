@@ -7,14 +7,14 @@ import (
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/adapter/crowd"
-	"github.com/rosterdb/roster/internal/transcript"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 // TestTranscripts plays each file of testdata in a world of its own, with the options
 // that its comment names. The header As stands for the Basic authentication of
 // somebody.
 func TestTranscripts(t *testing.T) {
-	transcript.Run(t, "testdata/*.txt", func(t *testing.T, comment string) transcript.Play {
+	apitest.Play(t, "testdata/*.txt", func(t *testing.T, comment string) apitest.Player {
 		w := newWorld(t, func(o *crowd.Options) {
 			o.Idempotent = strings.Contains(comment, "Idempotent")
 			o.Appoint = strings.Contains(comment, "Appoint")
@@ -28,8 +28,8 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-func (w *world) play(s transcript.Section) (string, bool) {
-	in := transcript.Parse(s.Text)
+func (w *world) play(s apitest.Section) (string, bool) {
+	in := apitest.ParseRequest(s.Text)
 	r := request(in.Method, in.Target, "", in.Body)
 	r.Header.Del("Content-Type")
 	for _, h := range in.Header {
@@ -39,5 +39,5 @@ func (w *world) play(s transcript.Section) (string, bool) {
 		}
 		r.Header.Add(h[0], h[1])
 	}
-	return transcript.Answer(w.send(r)), true
+	return apitest.Answer(w.send(r)), true
 }

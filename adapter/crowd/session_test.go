@@ -26,7 +26,7 @@ func TestSessions(t *testing.T) {
 		t.Fatalf("cookies: %v", cookies)
 	}
 	c := cookies[0]
-	if c.Name != "crowd.token_key" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/crowd/" || !c.Expires.Equal(w.clock().Add(10*time.Minute)) {
+	if c.Name != "crowd.token_key" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/crowd/" || !c.Expires.Equal(w.Now().Add(10*time.Minute)) {
 		t.Errorf("cookie: %v", c)
 	}
 	with := func(method, path, body string, header ...string) int {
@@ -61,7 +61,7 @@ func TestSessions(t *testing.T) {
 	if got := w.members(1900, "badgers"); len(got) != 1 {
 		t.Errorf("members: %v", got)
 	}
-	w.pass(11 * time.Minute)
+	w.Pass(11 * time.Minute)
 	if got := with("GET", "directory/managed", ""); got != 401 {
 		t.Errorf("expired: %d", got)
 	}

@@ -115,7 +115,7 @@ func (w *world) expired(line endpoint, method string) *http.Request {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	r := request(method, base+line.path, "", line.body)
 	r.Header.Set("Authorization", "Bearer "+token)
 	return r

@@ -1,24 +1,20 @@
 package crowd_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
-	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/crowd"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 var ctx = context.Background()
@@ -51,52 +47,20 @@ type world struct {
 	e   *roster.Engine
 	s   *access.Service
 	api http.Handler
-	log *lines
-
-	mu  sync.Mutex
-	now time.Time
-}
-
-// lines is a buffer for many goroutines.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
+	log *apitest.Log
+	*apitest.Clock
 }
 
 func newWorld(t testing.TB, change ...func(*crowd.Options)) *world {
 	t.Helper()
-	w := &world{TB: t, log: &lines{}, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	w := &world{TB: t, log: &apitest.Log{}, Clock: apitest.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))}
 	var err error
-	if w.e, err = roster.Open("", roster.Options{InMemory: true, Now: w.clock}); err != nil {
+	if w.e, err = roster.Open("", roster.Options{InMemory: true, Now: w.Now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.e.Close() })
 	logger := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.s, err = access.New(w.e, access.Options{Hash: access.HashOptions{Params: access.Params{MemoryKiB: 8, Passes: 1, Lanes: 1}}, Now: w.clock, Logger: logger})
+	w.s, err = access.New(w.e, access.Options{Hash: access.HashOptions{Params: access.Params{MemoryKiB: 8, Passes: 1, Lanes: 1}}, Now: w.Now, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +105,7 @@ func (w *world) fill(tx *roster.Txn) error {
 		if name == "root" {
 			a.Privileges = []string{access.AllPrivileges}
 		}
-		_, err = access.PutAccount(tx, a, w.clock())
+		_, err = access.PutAccount(tx, a, w.Now())
 		check(err)
 	}
 	for _, err := range errs {
@@ -204,21 +168,13 @@ func id(d roster.DirectoryID, name string) string {
 
 // request makes a request as somebody, "" for nobody.
 func request(method, target, as, body string) *http.Request {
-	r := httptest.NewRequest(method, "/", io.NopCloser(strings.NewReader(body)))
-	path, query, _ := strings.Cut(target, "?")
-	plain, err := url.PathUnescape(path)
-	if err != nil {
-		panic(err)
-	}
-	r.URL = &url.URL{Path: plain, RawPath: path, RawQuery: query} // as the server makes it, nothing resolved
-	r.RequestURI = target
+	r := apitest.Request(method, target, body)
 	if as != "" {
 		r.SetBasicAuth(as, "pw-"+as)
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	r.RemoteAddr = netip.AddrPortFrom(netip.MustParseAddr("192.0.2.7"), 999).String()
 	return r
 }
 

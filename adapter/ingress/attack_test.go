@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/ingress"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 // TestHugeBodies: limited, deep, long, repeated.
@@ -100,18 +99,6 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	}
 }
 
-// between lets something happen after the door.
-type between struct {
-	*access.Door
-	then func()
-}
-
-func (b between) Authenticate(r *http.Request, body url.Values) (access.Principal, error) {
-	p, err := b.Door.Authenticate(r, body)
-	b.then()
-	return p, err
-}
-
 // TestRightsOfTheMoment: what was true at the door is asked again inside.
 func TestRightsOfTheMoment(t *testing.T) {
 	for what, c := range map[string]struct {
@@ -139,7 +126,7 @@ func TestRightsOfTheMoment(t *testing.T) {
 		"a key": {1, func(w *world, tx *roster.Txn) error { return access.DeleteKey(tx, "1") }, "Invalid API Key"},
 	} {
 		w := newWorld(t)
-		w.api = ingress.New(w.e, ingress.Options{Authenticator: between{w.s.Door(access.Ingress()), func() { w.update(func(tx *roster.Txn) error { return c.take(w, tx) }) }}})
+		w.api = ingress.New(w.e, ingress.Options{Authenticator: apitest.Between{Authenticator: w.s.Door(access.Ingress()), Then: func() { w.update(func(tx *roster.Txn) error { return c.take(w, tx) }) }}})
 		w.expectKey(c.key, "POST", path, js, salesOfAnn, 400, failed(c.want))
 		if got := w.in(15); got != nil {
 			t.Errorf("no longer %s: %v", what, got)
@@ -163,7 +150,7 @@ func TestBodyThatEnds(t *testing.T) {
 		t.Errorf("%d %s", a.Code, a.Body)
 	}
 	given, up := context.WithCancel(ctx)
-	w.api = ingress.New(w.e, ingress.Options{Authenticator: between{w.s.Door(access.Ingress()), up}})
+	w.api = ingress.New(w.e, ingress.Options{Authenticator: apitest.Between{Authenticator: w.s.Door(access.Ingress()), Then: up}})
 	if a := w.send(request("POST", path, 1, js, salesOfAnn).WithContext(given)); a.Code != 503 {
 		t.Errorf("%d %s", a.Code, a.Body)
 	}

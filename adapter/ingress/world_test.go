@@ -1,24 +1,21 @@
 package ingress_test
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/ingress"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 var ctx = context.Background()
@@ -45,32 +42,14 @@ type world struct {
 	e   *roster.Engine
 	s   *access.Service
 	api http.Handler
-	log *lines
-}
-
-// lines is a buffer for many goroutines.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log *apitest.Log
 }
 
 func clock() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
 
 func newWorld(t testing.TB, change ...func(*ingress.Options)) *world {
 	t.Helper()
-	w := &world{TB: t, log: &lines{}}
+	w := &world{TB: t, log: &apitest.Log{}}
 	var err error
 	if w.e, err = roster.Open("", roster.Options{InMemory: true, Now: clock}); err != nil {
 		t.Fatal(err)
@@ -200,14 +179,7 @@ func (w *world) in(user uint64) (out []uint64) {
 
 // request makes a request with a key, 0 for none.
 func request(method, target string, key int, contentType, body string) *http.Request {
-	r := httptest.NewRequest("POST", "/", io.NopCloser(strings.NewReader(body)))
-	path, query, _ := strings.Cut(target, "?")
-	plain, err := url.PathUnescape(path)
-	if err != nil {
-		panic(err)
-	}
-	r.Method, r.RequestURI = method, target
-	r.URL = &url.URL{Path: plain, RawPath: path, RawQuery: query} // as the server makes it, nothing resolved
+	r := apitest.Request(method, target, body)
 	if key != 0 {
 		r.Header.Set("tld-api-id", strconv.Itoa(key))
 		r.Header.Set("tld-api-key", "k"+strconv.Itoa(key))
@@ -215,7 +187,6 @@ func request(method, target string, key int, contentType, body string) *http.Req
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	r.RemoteAddr = "192.0.2.7:999"
 	return r
 }
 

@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"github.com/rosterdb/roster/adapter/rebilly"
-	"github.com/rosterdb/roster/internal/transcript"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 // TestGolden plays the transcripts in testdata, each in a world of its own. The value
 // of REB-APIKEY is the name of a user's key.
 func TestGolden(t *testing.T) {
-	transcript.Run(t, "testdata/*.txt", func(t *testing.T, comment string) transcript.Play {
+	apitest.Play(t, "testdata/*.txt", func(t *testing.T, comment string) apitest.Player {
 		w := newWorld(t, func(o *rebilly.Options) {
 			if strings.Contains(comment, "BaseURL: ") {
 				o.BaseURL = "https://api.example.org/rebilly/"
@@ -29,9 +29,9 @@ func TestGolden(t *testing.T) {
 }
 
 // play answers with the status, all headers by name, and the body.
-func (w *world) play(s transcript.Section) (string, bool) {
+func (w *world) play(s apitest.Section) (string, bool) {
 	w.Helper()
-	in := transcript.Parse(s.Text)
+	in := apitest.ParseRequest(s.Text)
 	r := httptest.NewRequest(in.Method, in.Target, strings.NewReader(in.Body))
 	as := ""
 	for _, h := range in.Header {

@@ -80,7 +80,7 @@ func TestLimiterIsBounded(t *testing.T) {
 // second before does not.
 func TestRetryAfter(t *testing.T) {
 	w := newWorld(t, func(o *rebilly.Options) { o.Rate, o.RatePer = 7, time.Minute })
-	w.pass(123 * time.Millisecond)
+	w.Pass(123 * time.Millisecond)
 	for range 7 {
 		w.want(200, "owner", "GET", "/memberships?limit=0", "")
 	}
@@ -91,13 +91,13 @@ func TestRetryAfter(t *testing.T) {
 	}
 	before := w.e.Revision()
 	w.want(429, "owner", "PUT", "/memberships/org_1/usr_1", `{}`)
-	w.pass(time.Unix(at-1, 0).Sub(w.clock()))
+	w.Pass(time.Unix(at-1, 0).Sub(w.Now()))
 	w.want(429, "owner", "PUT", "/memberships/org_1/usr_1", `{}`)
 	w.want(429, "owner", "DELETE", "/memberships/org_1/usr_plain", "")
 	if w.e.Revision() != before {
 		t.Error("something was changed")
 	}
-	w.pass(time.Second)
+	w.Pass(time.Second)
 	w.want(201, "owner", "PUT", "/memberships/org_1/usr_1", `{}`)
 	w.serve(func(o *rebilly.Options) { o.Rate = -1 })
 	if rec := w.want(200, "owner", "GET", "/memberships?limit=0", ""); rec.Header().Get("X-RateLimit-Limit") != "" {

@@ -37,7 +37,7 @@ func populate(t *rapid.T, w *world) (all []naive) {
 	users, err := 0, error(nil)
 	w.update(func(tx *roster.Txn) error {
 		for i, org := range []string{"org_A", "org_b", "org_C"} {
-			created := w.now.Add(time.Duration(i) * time.Hour)
+			created := w.Now().Add(time.Duration(i) * time.Hour)
 			if _, err := tx.PutOrganization(roster.Organization{ID: org, Name: []string{"Same", "same", "Other"}[i], Created: created}); err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ func populate(t *rapid.T, w *world) (all []naive) {
 					continue
 				}
 				m := n
-				m.org, m.orgName, m.created = org, []string{"Same", "same", "Other"}[i], w.now.Add(time.Duration(i)*time.Hour)
+				m.org, m.orgName, m.created = org, []string{"Same", "same", "Other"}[i], w.Now().Add(time.Duration(i)*time.Hour)
 				m.owner = rapid.Bool().Draw(t, "owner")
 				m.roles = rapid.SliceOfNDistinct(rapid.SampledFrom(someRoles), 0, 2, rapid.ID).Draw(t, "roles")
 				m.permissions = rapid.SliceOfNDistinct(rapid.SampledFrom(somePerms), 0, 2, rapid.ID).Draw(t, "permissions")

@@ -167,7 +167,7 @@ func TestOperationsAgree(t *testing.T) {
 				if m.owns(as, o) {
 					want = m.put(o, u, mem)
 				}
-				w.pass(time.Second)
+				w.Pass(time.Second)
 				expect(r, as, "PUT", "/memberships/"+o+"/usr_"+u, body, want)
 			},
 			"delete": func(r *rapid.T) {

@@ -82,7 +82,7 @@ func TestEveryEndpoint(t *testing.T) {
 	for _, e := range endpoints() {
 		t.Run(strings.ReplaceAll(e.method+" "+e.path+" "+e.body, "/", "_"), func(t *testing.T) {
 			w := newWorld(t)
-			w.pass(2 * time.Minute)
+			w.Pass(2 * time.Minute)
 			for _, as := range []string{"", "wrong", "expired", "gone"} {
 				before := w.e.Revision()
 				rec := w.do(as, e.method, e.path, e.body)

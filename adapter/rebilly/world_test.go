@@ -9,13 +9,13 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/rebilly"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 var ctx = context.Background()
@@ -37,36 +37,22 @@ type world struct {
 	users   map[string]roster.UserID
 	secrets map[string]string
 	from    string // address of the client
-
-	mu  sync.Mutex
-	now time.Time // guarded by mu
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
+	*apitest.Clock
 }
 
 func newWorld(t testing.TB, change ...func(*rebilly.Options)) *world {
 	t.Helper()
 	w := &world{
 		TB: t, mux: http.NewServeMux(), users: map[string]roster.UserID{}, secrets: map[string]string{},
-		from: "203.0.113.9:4711", now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		from: "203.0.113.9:4711", Clock: apitest.NewClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
 	}
 	var err error
-	if w.e, err = roster.Open("", roster.Options{InMemory: true, Now: w.clock}); err != nil {
+	if w.e, err = roster.Open("", roster.Options{InMemory: true, Now: w.Now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.e.Close() })
 	quick := access.HashOptions{Params: access.Params{MemoryKiB: 8, Passes: 1, Lanes: 1}}
-	if w.s, err = access.New(w.e, access.Options{Hash: quick, Now: w.clock}); err != nil {
+	if w.s, err = access.New(w.e, access.Options{Hash: quick, Now: w.Now}); err != nil {
 		t.Fatal(err)
 	}
 	w.update(w.fill)
@@ -75,7 +61,7 @@ func newWorld(t testing.TB, change ...func(*rebilly.Options)) *world {
 			t.Fatal(err)
 		}
 	}
-	w.key("expired", access.Key{User: w.users["root"], Expires: w.now.Add(time.Minute)})
+	w.key("expired", access.Key{User: w.users["root"], Expires: w.Now().Add(time.Minute)})
 	w.key("elsewhere", access.Key{User: w.users["root"], Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}})
 	w.key("narrow", access.Key{User: w.users["root"], Endpoints: []string{"/rebilly/users"}})
 	w.update(func(tx *roster.Txn) error {
@@ -103,7 +89,7 @@ func (w *world) key(name string, k access.Key) {
 
 // serve mounts the handler anew, with other options perhaps.
 func (w *world) serve(change ...func(*rebilly.Options)) {
-	o := rebilly.Options{Authenticator: w.s.Door(access.Rebilly()), Now: w.clock, Logger: slog.New(slog.NewTextHandler(&w.log, nil))}
+	o := rebilly.Options{Authenticator: w.s.Door(access.Rebilly()), Now: w.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil))}
 	for _, c := range change {
 		c(&o)
 	}
@@ -129,7 +115,7 @@ func (w *world) fill(tx *roster.Txn) error {
 		}
 		w.users[u.Username] = id
 	}
-	_, err1 := access.PutAccount(tx, access.Account{User: w.users["root"], Privileges: []string{access.AllPrivileges}}, w.now)
+	_, err1 := access.PutAccount(tx, access.Account{User: w.users["root"], Privileges: []string{access.AllPrivileges}}, w.Now())
 	_, err2 := tx.PutOrganization(roster.Organization{ID: "org_1", Name: "Acme"})
 	_, err3 := tx.PutOrganization(roster.Organization{ID: "org_2", Name: "Other & <Sons>"})
 	_, err4 := tx.PutRole(roster.Role{Organization: "org_1", ID: "role_a", Name: "Admin", Permissions: []string{"GetCustomer"}})

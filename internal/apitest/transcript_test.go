@@ -1,4 +1,4 @@
-package transcript
+package apitest
 
 import (
 	"net/http/httptest"
@@ -77,13 +77,13 @@ func TestDifference(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestParseRequest(t *testing.T) {
 	_, sections := parse(text)
-	want := Request{"POST", "/b?c=d: e", [][2]string{{"Name", "value"}, {"Name", "other: value"}}, "{\n\"x\": \"-- no section --\"\n\n}"}
-	if got := Parse(sections[3].Text); !reflect.DeepEqual(got, want) {
+	want := Sent{"POST", "/b?c=d: e", [][2]string{{"Name", "value"}, {"Name", "other: value"}}, "{\n\"x\": \"-- no section --\"\n\n}"}
+	if got := ParseRequest(sections[3].Text); !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, not %q", got, want)
 	}
-	if got := Parse("GET /a\n"); !reflect.DeepEqual(got, Request{Method: "GET", Target: "/a"}) {
+	if got := ParseRequest("GET /a\n"); !reflect.DeepEqual(got, Sent{Method: "GET", Target: "/a"}) {
 		t.Errorf("%q", got)
 	}
 }

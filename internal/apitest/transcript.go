@@ -1,5 +1,20 @@
-// Package transcript plays requests and the exact answers to them, which tests of
-// the HTTP APIs keep in testdata. A transcript is a text in sections:
+package apitest
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A transcript holds requests and the exact answers to them. Tests keep them in
+// testdata, as texts in sections:
 //
 //	What stands before the first section is a comment.
 //	-- a name --
@@ -16,20 +31,6 @@
 // A section called "answer" belongs to the one before it. What the others mean is
 // for the test of an API to say; mostly, they are requests. With the flag -update a
 // test writes what is answered in place of comparing it.
-package transcript
-
-import (
-	"flag"
-	"fmt"
-	"maps"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
-	"testing"
-)
 
 var update = flag.Bool("update", false, "write what is answered into the transcripts")
 
@@ -37,12 +38,12 @@ var update = flag.Bool("update", false, "write what is answered into the transcr
 // lines below that.
 type Section struct{ Name, Text string }
 
-// Play returns what is answered to a section. Ok is false for one that is no request.
-type Play func(Section) (answer string, ok bool)
+// Player returns what is answered to a section. Ok is false for one that is no request.
+type Player func(Section) (answer string, ok bool)
 
-// Run plays the transcripts that match a pattern, each in a subtest: begin makes what
+// Play plays the transcripts that match a pattern, each in a subtest: begin makes what
 // plays one of them, and is given its comment. It is an error if there are none.
-func Run(t *testing.T, pattern string, begin func(t *testing.T, comment string) Play) {
+func Play(t *testing.T, pattern string, begin func(t *testing.T, comment string) Player) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
@@ -94,7 +95,7 @@ func parse(text string) (comment string, sections []Section) {
 func (s Section) String() string { return "-- " + s.Name + " --\n" + s.Text }
 
 // replay returns the sections with what is answered now.
-func replay(sections []Section, play Play) string {
+func replay(sections []Section, play Player) string {
 	var out strings.Builder
 	for _, s := range sections {
 		if s.Name == answerName {
@@ -122,16 +123,16 @@ func difference(got, want string) string {
 	return fmt.Sprintf("line %d:\n%s\n got %s\nwant %s", i+1, strings.Join(g[from:i], "\n"), g[i], w[i])
 }
 
-// Request is a request as a transcript has it: a line with method and target,
+// Sent is a request as a transcript has it: a line with method and target,
 // headers, an empty line, the body. The last line end is no part of the body.
-type Request struct {
+type Sent struct {
 	Method, Target string
 	Header         [][2]string // name and value, in the order of the text
 	Body           string
 }
 
-// Parse reads a request.
-func Parse(text string) (r Request) {
+// ParseRequest reads a request.
+func ParseRequest(text string) (r Sent) {
 	head, body, _ := strings.Cut(text, "\n\n")
 	r.Body = strings.TrimSuffix(body, "\n")
 	lines := strings.Split(strings.TrimSpace(head), "\n")
