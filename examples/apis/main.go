@@ -39,7 +39,7 @@ func main() {
 	}
 	const at = "http://127.0.0.1:8080"
 	fmt.Printf("curl -H 'tld-api-id: crm' -H 'tld-api-key: %s' -d user_id=15 -d group_id=10 %s/api/ingress/user_group_members\n", key, at)
-	fmt.Printf("curl -u boss:%s %s/crowd/rest/admin/1.0/groups/1-c2FsZXM/users\n", password, at)
+	fmt.Printf("curl -u 'boss:%s' %s/crowd/rest/admin/1.0/groups/1-c2FsZXM/users\n", password, at)
 	fmt.Printf("curl -H 'REB-APIKEY: %s' %s/rebilly/memberships\n", key, at)
 	fmt.Printf("%s/arcgis/admin in a browser, as boss with the password %q\n", at, password)
 	server := http.Server{Addr: "127.0.0.1:8080", Handler: routes(e, s), ReadHeaderTimeout: 10 * time.Second}
