@@ -24,6 +24,7 @@ type server struct {
 	tlsCert, tlsKey  string
 	proxies          []string
 	syncEvery        time.Duration
+	tokenLife        time.Duration
 	drain            time.Duration
 	trusted          []netip.Prefix
 	log              *slog.Logger
@@ -70,6 +71,9 @@ read passwords: listen on a loopback address then, behind a proxy that speaks TL
 			if (s.tlsCert == "") != (s.tlsKey == "") {
 				return errors.New("--tls-cert and --tls-key go together")
 			}
+			if s.tokenLife <= 0 {
+				return errors.New("--token-life must be more than 0")
+			}
 			var err error
 			if s.trusted, err = access.ParseAddresses(s.proxies); err != nil {
 				return fmt.Errorf("--trusted-proxy: %w", err)
@@ -83,6 +87,7 @@ read passwords: listen on a loopback address then, behind a proxy that speaks TL
 	f.StringVar(&s.tlsKey, "tls-key", "", "`FILE` of the certificate's key, PEM")
 	f.StringSliceVar(&s.proxies, "trusted-proxy", nil, "`ADDRESS` or network of a proxy whose X-Forwarded-For is believed; may be repeated")
 	f.DurationVar(&s.syncEvery, "sync-every", time.Hour, "how often identity sources are synced; 0: only when asked")
+	f.DurationVar(&s.tokenLife, "token-life", 14*24*time.Hour, "the longest that a token of the ArcGIS API, or a sign-in to its pages, is good")
 	f.DurationVar(&s.drain, "drain", 30*time.Second, "how long requests that are under way may take after a signal")
 	return cmd
 }

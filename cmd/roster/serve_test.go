@@ -179,6 +179,7 @@ func TestServeRefusals(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for want, args := range map[string][]string{
 		"go together":     {"--tls-cert", "x"},
+		"more than 0":     {"--token-life", "0"},
 		"--trusted-proxy": {"--trusted-proxy", "nowhere"},
 		"no such file":    {"--tls-cert", "nowhere", "--tls-key", "nowhere"},
 		"address":         {"--listen", "nonsense"},

@@ -42,7 +42,9 @@ type gate struct {
 
 // handler returns what answers requests.
 func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler, error) {
-	doors, err := access.New(e, access.Options{Sources: sources.passwords(), TrustedProxies: s.trusted, Logger: s.log})
+	doors, err := access.New(e, access.Options{
+		Sources: sources.passwords(), TrustedProxies: s.trusted, MaxTokenLife: s.tokenLife, Logger: s.log,
+	})
 	if err != nil {
 		return nil, err
 	}
