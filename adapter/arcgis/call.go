@@ -55,6 +55,13 @@ type result struct {
 	facts []fact
 	table *table
 	links []link
+	lists []list
+}
+
+// list is a list of links with a heading.
+type list struct {
+	Title string
+	Links []link
 }
 
 // fact is a value with its name.
@@ -64,7 +71,7 @@ type fact struct{ Name, Value string }
 type table struct {
 	Columns []string
 	Rows    [][]cell
-	More    bool
+	More    string // what to do to see what is left out, "" if nothing is
 }
 
 // cell is a text of a table, perhaps with a link.

@@ -70,7 +70,7 @@ func (c *call) countGroups() (*result, error) {
 			TotalGroups int `json:"totalGroups"`
 		}{total},
 		facts: []fact{{"Total groups", strconv.Itoa(total)}},
-		links: c.linksOf(atGroups),
+		links: c.linksOf(atGroups, c.org),
 	}, nil
 }
 
@@ -151,10 +151,14 @@ func (c *call) listGroups(of func(*names) (func(func(roster.GroupID) bool), erro
 }
 
 func (c *call) groupsResult(body any, shown []string, more bool) *result {
-	t := &table{Columns: []string{"Enterprise group"}, More: more}
-	base := c.address(atGroups+"/getUsersWithinEnterpriseGroup", c.org) + "?groupName="
+	t := &table{Columns: []string{"Enterprise group"}, More: moreIf(more)}
 	for _, name := range shown {
-		t.Rows = append(t.Rows, []cell{{name, base + url.QueryEscape(name)}})
+		t.Rows = append(t.Rows, []cell{{name, c.usersOf(name)}})
 	}
 	return &result{body: body, note: counted(len(shown), "enterprise group", more), table: t}
+}
+
+// usersOf returns where the users of a group are listed.
+func (c *call) usersOf(group string) string {
+	return c.address(atGroups+"/getUsersWithinEnterpriseGroup", c.org) + "?groupName=" + url.QueryEscape(group)
 }

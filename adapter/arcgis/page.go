@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,21 @@ var style string
 
 // pages are the templates. They have no scripts, and what they show is escaped by
 // package html/template.
-var pages = template.Must(template.New("page").Parse(pageText))
+var pages = template.Must(template.New("page").Funcs(template.FuncMap{"parts": parts}).Parse(pageText))
+
+// parts cuts a text at the places where a line of it may end: a distinguished name or
+// an address has no spaces.
+func parts(text string) []string {
+	var out []string
+	for text != "" {
+		end := strings.IndexAny(text, `,@\`) + 1
+		if end == 0 {
+			end = len(text)
+		}
+		out, text = append(out, text[:end]), text[end:]
+	}
+	return out
+}
 
 // contentPolicy lets a page load nothing but its own style sheet, which stands in
 // it and is named by its hash, and send forms to this server only.
@@ -27,8 +42,8 @@ var contentPolicy = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-// link leads to another page.
-type link struct{ Text, Href string }
+// link leads to another page, and may say what is there.
+type link struct{ Text, Href, About string }
 
 // page is what the templates show.
 type page struct {
@@ -50,6 +65,7 @@ type page struct {
 	Facts  []fact
 	Table  *table
 	Links  []link
+	Lists  []list
 	JSON   string // where this is as JSON
 	Action string
 	Method string
@@ -87,18 +103,24 @@ func (c *call) crumbs() []link {
 	}
 	var out []link
 	for at := parent(c.op.at); ; at = parent(at) {
-		name := at[strings.LastIndexByte(at, '/')+1:]
-		switch {
-		case at == "":
-			name = "Home"
-		case name == "*":
-			name = c.org
-		}
-		out = append([]link{{name, c.address(at, c.org)}}, out...)
+		out = append(out, link{Text: c.titleOf(at), Href: c.address(at, c.org)})
 		if at == "" {
+			slices.Reverse(out)
 			return out
 		}
 	}
+}
+
+// titleOf returns what the way to a resource calls it.
+func (c *call) titleOf(at string) string {
+	switch at {
+	case "":
+		return "Home"
+	case atOrg:
+		return c.org
+	}
+	i := slices.IndexFunc(c.resources, func(op *operation) bool { return op.at == at })
+	return c.resources[i].title
 }
 
 // parent returns the address above one.
@@ -140,7 +162,7 @@ func (c *call) formPage() error {
 // resultPage shows what an operation found, and its form again.
 func (c *call) resultPage(r *result) error {
 	p := c.newPage("result", c.op.title)
-	p.Note, p.Facts, p.Table, p.Links = r.note, r.facts, r.table, r.links
+	p.Note, p.Facts, p.Table, p.Links, p.Lists = r.note, r.facts, r.table, r.links, r.lists
 	if c.op.isResource() {
 		p.About = c.op.about
 		p.JSON = c.r.URL.EscapedPath() + "?f=pjson"

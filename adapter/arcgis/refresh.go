@@ -43,14 +43,14 @@ type assignment struct {
 }
 
 func (c *call) refreshUsers() (*result, error) {
-	return c.refresh("users", "user", func(n *names, d roster.DirectoryID, name string) bool {
+	return c.refresh("users", "user", (*call).groupsOf, func(n *names, d roster.DirectoryID, name string) bool {
 		_, ok := n.userIn(d, name)
 		return ok
 	}, Refresher.Refresh)
 }
 
 func (c *call) refreshGroups() (*result, error) {
-	return c.refresh("groups", "group", func(n *names, d roster.DirectoryID, name string) bool {
+	return c.refresh("groups", "group", (*call).usersOf, func(n *names, d roster.DirectoryID, name string) bool {
 		_, ok := n.tx.GroupByName(d, name)
 		return ok
 	}, Refresher.RefreshGroups)
@@ -60,7 +60,7 @@ func (c *call) refreshGroups() (*result, error) {
 // after the other, each of which makes a revision of its own: what one has written
 // stays when the next one fails.
 func (c *call) refresh(
-	param, what string, has func(*names, roster.DirectoryID, string) bool,
+	param, what string, page func(*call, string) string, has func(*names, roster.DirectoryID, string) bool,
 	do func(r Refresher, ctx context.Context, actor string, names ...string) ([]string, error),
 ) (*result, error) {
 	given, err := c.p.list(param, c.o.MaxNames)
@@ -93,11 +93,45 @@ func (c *call) refresh(
 	if c.o.StrictUsers && len(unknown) > 0 {
 		return nil, badRequest(fmt.Sprintf("Unknown %ss: %s.", what, someOf(unknown)))
 	}
-	out := &result{body: succeeded, note: "Refreshed: " + counted(len(given)-len(unknown), what, false)}
-	if len(unknown) > 0 {
-		out.facts = []fact{{"Not known", someOf(unknown)}}
+	out := &result{body: succeeded}
+	if c.format == formatHTML {
+		out.note, out.table = a.report(given, unknown, what, func(name string) string { return page(c, name) })
 	}
 	return out, nil
+}
+
+// report says for readers what became of each name, beginning with what nobody knows.
+func (a *assignment) report(given, unknown []string, what string, page func(name string) string) (note string, t *table) {
+	const most = 1000
+	asked := map[string]bool{}
+	for _, refs := range a.given {
+		for _, ref := range refs {
+			asked[ref] = true
+		}
+	}
+	t = &table{Columns: []string{strings.ToUpper(what[:1]) + what[1:], "Result"}}
+	row := func(name, href, outcome string) {
+		if len(t.Rows) < most {
+			t.Rows = append(t.Rows, []cell{{clip(name), href}, {Text: outcome}})
+		} else {
+			t.More = fmt.Sprintf("Only %d of %d names are shown.", most, len(given))
+		}
+	}
+	for _, ref := range unknown {
+		row(ref, "", "Not known")
+	}
+	refreshed := 0
+	for _, ref := range given {
+		switch {
+		case a.sources[ref] <= 0:
+		case asked[ref]:
+			refreshed++
+			row(ref, page(ref), "Refreshed")
+		default:
+			row(ref, page(ref), "Has no identity source")
+		}
+	}
+	return "Refreshed: " + counted(refreshed, what, false), t
 }
 
 func someOf(list []string) string {

@@ -25,13 +25,13 @@ type orgJSON struct {
 func resources() []*operation {
 	return []*operation{
 		{at: "", title: "Administrator directory", about: "Everything that an administrator can see and do here, as pages for people and as JSON for programs.",
-			run: listing("orgs")},
-		{at: "orgs", title: "Organizations", run: (*call).listOrgs},
-		{at: "orgs/*", title: "Organization", run: listing("security")},
+			run: (*call).overview},
+		{at: "orgs", title: "Organizations", about: "All users and groups, and the organizations that some of the users are members of.", run: (*call).listOrgs},
+		{at: atOrg, title: "Organization", about: "What there is to see and do in one organization.", run: listing("security")},
 		{at: "orgs/*/security", title: "Security", about: "Users, enterprise groups and the stores that they come from.",
 			run: listing("users", "groups", "config")},
-		{at: atUsers, title: "Users", rights: forSecurity, run: (*call).countUsers},
-		{at: atGroups, title: "Groups", rights: forGroups, run: (*call).countGroups},
+		{at: atUsers, title: "Users", about: "How many there are, and the operations on them.", rights: forSecurity, run: (*call).countUsers},
+		{at: atGroups, title: "Groups", about: "How many there are, and the operations on them.", rights: forGroups, run: (*call).countGroups},
 		{at: atConfig, title: "Identity store configuration", rights: forSecurity, about: "Where users and groups come from. Passwords are not shown.",
 			run: (*call).showConfig},
 	}
@@ -45,8 +45,22 @@ func listing(below ...string) func(*call) (*result, error) {
 		if err := c.view(nothing); err != nil {
 			return nil, err
 		}
-		return &result{body: resourcesJSON{below}, links: c.linksOf(c.op.at)}, nil
+		return &result{body: resourcesJSON{below}, links: c.linksOf(c.op.at, c.org)}, nil
 	}
+}
+
+// overview is the resource that all others are below, and a short way to all operations.
+func (c *call) overview() (*result, error) {
+	r, err := listing("orgs")(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range []string{atUsers, atGroups} {
+		if links := c.linksOf(at, c.o.Organization); len(links) > 0 {
+			r.lists = append(r.lists, list{c.titleOf(at), links})
+		}
+	}
+	return r, nil
 }
 
 // listOrgs is the resource orgs: all of the engine, and its organisations.
@@ -72,20 +86,23 @@ func (c *call) listOrgs() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &table{Columns: []string{"ID", "Name"}, More: out.HasMore}
+	t := &table{Columns: []string{"ID", "Name"}}
+	if out.HasMore {
+		t.More = "There are more organizations than are shown."
+	}
 	for _, o := range out.Orgs {
-		t.Rows = append(t.Rows, []cell{{o.ID, c.address("orgs/*", o.ID)}, {Text: o.Name}})
+		t.Rows = append(t.Rows, []cell{{o.ID, c.address(atOrg, o.ID)}, {Text: o.Name}})
 	}
 	return &result{body: out, table: t}, nil
 }
 
-// linksOf returns links to what is right below an address.
-func (c *call) linksOf(at string) []link {
+// linksOf returns links to what is right below an address of an organisation.
+func (c *call) linksOf(at, org string) []link {
 	var out []link
 	for _, list := range [][]*operation{c.resources, c.operations} {
 		for _, op := range list {
 			if op.at != "" && parent(op.at) == at && c.who.Has(op.rightsOrAny()...) {
-				out = append(out, link{op.title, c.address(op.at, c.org)})
+				out = append(out, link{op.title, c.address(op.at, org), op.about})
 			}
 		}
 	}

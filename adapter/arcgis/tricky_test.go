@@ -200,7 +200,7 @@ func TestDecoding(t *testing.T) {
 		}
 	}
 	page := w.do(request("POST", target, "username=a%2Bb;%C3%A7+%3Ci%3E&token="+w.token(w.admin))).Body.String()
-	if !strings.Contains(page, `domain\a&#43;b;ç &lt;i&gt;`) || strings.Contains(page, "<i>") {
+	if !strings.Contains(page, `domain\<wbr>a&#43;b;ç &lt;i&gt;`) || strings.Contains(page, "<i>") {
 		t.Error(page)
 	}
 }

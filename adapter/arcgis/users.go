@@ -37,6 +37,7 @@ type statusJSON struct {
 var succeeded = statusJSON{"success"}
 
 const (
+	atOrg    = "orgs/*"
 	atUsers  = "orgs/*/security/users"
 	atGroups = "orgs/*/security/groups"
 	atConfig = "orgs/*/security/config"
@@ -58,7 +59,7 @@ func userOperations() []*operation {
 	}, {
 		at: atUsers + "/createUser", rights: forSecurity, writes: true,
 		title:  "Create user",
-		about:  "Makes an account with a password of its own, or takes a user of the identity store into the organisation.",
+		about:  "Makes an account with a password of its own, or takes a user of the identity store into the organization.",
 		fields: createFields,
 		run:    (*call).createUser,
 	}, {
@@ -100,7 +101,7 @@ func (c *call) countUsers() (*result, error) {
 			TotalUsers int `json:"totalUsers"`
 		}{total},
 		facts: []fact{{"Total users", strconv.Itoa(total)}},
-		links: c.linksOf(atUsers),
+		links: c.linksOf(atUsers, c.org),
 	}, nil
 }
 
@@ -128,7 +129,7 @@ func (c *call) getUser() (*result, error) {
 	return &result{
 		body:  out,
 		facts: []fact{{"Username", out.Username}, {"Full name", out.Fullname}, {"Email", out.Email}, {"Description", out.Description}},
-		links: []link{{"Enterprise groups of this user", c.address(atGroups+"/getEnterpriseGroupsForUser", c.org) + "?username=" + url.QueryEscape(out.Username)}},
+		links: []link{{Text: "Enterprise groups of this user", Href: c.groupsOf(out.Username)}},
 	}, nil
 }
 
@@ -167,12 +168,24 @@ func (c *call) listUsers(of func(*names) (roster.Set, error)) (*result, error) {
 }
 
 func (c *call) usersTable(list *usersJSON) *table {
-	t := &table{Columns: []string{"Username", "Full name", "Email", "Description"}, More: list.HasMore}
-	base := c.address(atGroups+"/getEnterpriseGroupsForUser", c.org) + "?username="
+	t := &table{Columns: []string{"Username", "Full name", "Email", "Description"}, More: moreIf(list.HasMore)}
 	for _, u := range list.Users {
-		t.Rows = append(t.Rows, []cell{{u.Username, base + url.QueryEscape(u.Username)}, {Text: u.Fullname}, {Text: u.Email}, {Text: u.Description}})
+		t.Rows = append(t.Rows, []cell{{u.Username, c.groupsOf(u.Username)}, {Text: u.Fullname}, {Text: u.Email}, {Text: u.Description}})
 	}
 	return t
+}
+
+// groupsOf returns where the groups of a user are listed.
+func (c *call) groupsOf(username string) string {
+	return c.address(atGroups+"/getEnterpriseGroupsForUser", c.org) + "?username=" + url.QueryEscape(username)
+}
+
+// moreIf says how to see what a list has left out.
+func moreIf(more bool) string {
+	if !more {
+		return ""
+	}
+	return "Raise “Max count” or narrow the filter to see the others."
 }
 
 // counted says how many there are.

@@ -64,7 +64,7 @@ func browser(t *testing.T, path string, s screen) context.Context {
 		scheme.Value = "dark"
 	}
 	err := chromedp.Run(ctx, network.Enable(), log.Enable(), emulation.SetScriptExecutionDisabled(true),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{scheme}),
+		emulation.SetFocusEmulationEnabled(true), emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{scheme}),
 		emulation.SetDeviceMetricsOverride(s.width, s.height, 1, s.phone), emulation.SetTouchEmulationEnabled(s.phone))
 	if err != nil {
 		t.Fatal(err)
@@ -160,10 +160,10 @@ func (v *visit) open(status int64, path string) {
 	v.leads(status, chromedp.Navigate(v.url+path))
 }
 
-// follow follows the link of a text.
+// follow follows the link of a text, or of one with more about it.
 func (v *visit) follow(text string) {
 	v.Helper()
-	v.leads(200, chromedp.Click(`//main//a[normalize-space()="`+text+`"]`, chromedp.BySearch))
+	v.leads(200, chromedp.Click(`//main//a[normalize-space()="`+text+`" or normalize-space(span)="`+text+`"]`, chromedp.BySearch))
 }
 
 // legible fails if a text of the page is hard to tell from what is behind it, or the
@@ -232,7 +232,7 @@ func (v *visit) tab(text string) {
 		}
 		v.run(chromedp.KeyEvent(kb.Tab), chromedp.Evaluate(`(() => {
 			const e = document.activeElement, style = getComputedStyle(e);
-			const text = e.labels && e.labels.length ? e.labels[0].innerText : e.innerText;
+			const text = (e.labels && e.labels[0] || e.querySelector("span") || e).innerText;
 			return {text: text.trim(), seen: style.outlineStyle != "none" && parseFloat(style.outlineWidth) >= 2};
 		})()`, &focus))
 		if !focus.Seen {

@@ -45,7 +45,7 @@ func walk(v *visit) {
 	v.follow("Groups")
 	v.shot("6-groups")
 	v.usersWithin()
-	v.follow("security")
+	v.follow("Security")
 	v.follow("Users")
 	v.refreshMembership()
 	v.others()
@@ -79,7 +79,7 @@ func (v *visit) usersWithin() {
 	v.follow(`domain\evil`)
 	v.shows(`domain\<b onclick=alert(3)>bold</b> & "quoted"`, `domain\cartographers`)
 	v.shot("10-groups-of-user")
-	v.follow("groups")
+	v.follow("Groups")
 }
 
 // refreshMembership moves John Doe in the source, and has the form of the operation
@@ -99,7 +99,7 @@ func (v *visit) refreshMembership() {
 	v.hides("John Doe")
 	v.open(200, security+"/users/refreshMembership")
 	v.leads(200, chromedp.SendKeys("#in-users", "jdoe@domain, nobody@domain"), chromedp.Click(submit))
-	v.shows("Refreshed: 1 user.", "Not known", "nobody@domain")
+	v.shows("Refreshed: 1 user.", "jdoe@domain", "nobody@domain", "Not known")
 	v.shot("12-refreshed")
 	v.open(200, surveyors)
 	v.shows("3 users.", "John Doe")
@@ -150,9 +150,9 @@ func TestKeyboard(t *testing.T) {
 	v.leads(200, enter)
 	v.shows("The first 3 users; there are more.")
 	v.shot("6-users-within")
-	v.tab("groups")
+	v.tab("Groups")
 	v.leads(200, enter)
-	v.tab("security")
+	v.tab("Security")
 	v.leads(200, enter)
 	v.tab("Users")
 	v.leads(200, enter)
