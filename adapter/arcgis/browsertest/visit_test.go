@@ -25,8 +25,8 @@ type screen struct {
 	phone, dark   bool
 }
 
-// chromium returns the path of a browser. Where there is none the test is skipped;
-// .ci/run names chromium in ROSTER_TESTS_NEED where it has seen to it that it is there.
+// chromium returns the path of a browser. Where there is none the test is skipped,
+// unless .ci/run has seen to it that there is one.
 func chromium(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("CHROMIUM"); path != "" {

@@ -2,6 +2,7 @@
 // clients_test.go, which serves the data and says where: BASE is the address, PEOPLE
 // the file that the identity source "domain" reads. Tokens are good for 2 seconds.
 import assert from 'node:assert/strict';
+import {File} from 'node:buffer';
 import {readFile, writeFile} from 'node:fs/promises';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {ArcGISIdentityManager, request} from '@esri/arcgis-rest-request';
