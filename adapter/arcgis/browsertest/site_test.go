@@ -5,12 +5,12 @@ package browsertest
 import (
 	"bufio"
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -21,34 +21,36 @@ import (
 
 const password = "correct horse battery 1"
 
-// roster is the program, which TestMain builds.
-var roster string
+// folder is where the program is, as long as the tests run.
+var folder string
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	dir, err := os.MkdirTemp("", "roster")
-	if err == nil {
-		roster = filepath.Join(dir, "roster")
-		build := exec.Command("go", "build", "-o", roster, ".")
-		build.Dir = "../../../cmd/roster"
-		var out []byte
-		if out, err = build.CombinedOutput(); err != nil {
-			err = fmt.Errorf("building the program: %w\n%s", err, out)
-		}
-	}
-	if err != nil {
+	var err error
+	if folder, err = os.MkdirTemp("", "roster"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	code := m.Run()
-	os.RemoveAll(dir)
+	os.RemoveAll(folder)
 	os.Exit(code)
 }
+
+// program builds roster and returns its path.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(folder, "roster")
+	build := exec.Command("go", "build", "-o", path, ".")
+	build.Dir = "../../../cmd/roster"
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // site is a roster serve with an administrator, and a file as the identity source
 // of the directory domain.
 type site struct {
 	*testing.T
+	roster       string // the program
 	data, people string
 	url          string
 }
@@ -68,7 +70,11 @@ evil,<script>alert(1)</script> Evil,"""><img src=x onerror=alert(2)>@domain.com"
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{T: t, data: filepath.Join(t.TempDir(), "data"), people: filepath.Join(t.TempDir(), "people.csv")}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{T: t, roster: path, data: filepath.Join(t.TempDir(), "data"), people: filepath.Join(t.TempDir(), "people.csv")}
 	s.write(peopleBefore)
 	s.cli("", "user", "put", "siteadmin", "--full-name", "Site Administrator")
 	s.cli(password, "passwd", "siteadmin", "--privilege", "Security and infrastructure")
@@ -88,7 +94,7 @@ func (s *site) write(people string) {
 // cli runs a command on the data.
 func (s *site) cli(stdin string, args ...string) {
 	s.Helper()
-	cmd := exec.Command(roster, append([]string{"--data", s.data}, args...)...)
+	cmd := exec.Command(s.roster, append([]string{"--data", s.data}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		s.Fatalf("roster %s: %v: %s", strings.Join(args, " "), err, out)
@@ -98,7 +104,7 @@ func (s *site) cli(stdin string, args ...string) {
 // serve runs the server until the test ends.
 func (s *site) serve() {
 	s.Helper()
-	cmd := exec.Command(roster, "--data", s.data, "serve", "--listen", "127.0.0.1:0", "--sync-every", "0")
+	cmd := exec.Command(s.roster, "--data", s.data, "serve", "--listen", "127.0.0.1:0", "--sync-every", "0")
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()

@@ -88,6 +88,7 @@ type visit struct {
 // pictures of the pages.
 func newVisit(t *testing.T, s screen) *visit {
 	t.Helper()
+	t.Parallel()
 	path := chromium(t)
 	v := &visit{site: newSite(t), shots: os.Getenv("SCREENSHOTS"), refused: map[string]bool{}}
 	v.ctx = browser(t, path, s)
