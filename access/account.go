@@ -94,7 +94,8 @@ func storeAccount(to Values, a *Account, gone bool) (bool, error) {
 }
 
 // PutAccount creates the account of a user or changes it, and reports whether
-// anything changed. Another password ends the tokens that were issued before.
+// anything changed. Another password, the first too, ends the tokens that were
+// issued before.
 // Zero Created keeps what is there; Updated becomes now unless a says another
 // time than before. It returns roster.ErrNotFound if there is no such user, and
 // ErrInvalid for privileges that are empty, too long or hold control characters,
@@ -116,10 +117,11 @@ func PutAccount(to Values, a Account, now time.Time) (changed bool, err error) {
 		return false, err
 	}
 	a.Epoch = old.Epoch
+	if !a.Password.Equal(old.Password) { // the first, too: tokens may have been issued for another, in an identity source
+		a.Epoch++
+	}
 	if !exists {
 		old.Created, old.Updated = now, now
-	} else if !a.Password.Equal(old.Password) {
-		a.Epoch++
 	}
 	same := exists && a.Password.Equal(old.Password) && slices.Equal(a.Privileges, old.Privileges)
 	if !times(&a.Created, &a.Updated, old.Created, old.Updated, now, same) {

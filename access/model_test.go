@@ -77,9 +77,7 @@ func (m *model) step(rt *rapid.T, w *world, users []roster.UserID) {
 	switch rapid.IntRange(0, 9).Draw(rt, "step") {
 	case 0, 1:
 		a.password = rapid.SampledFrom(modelPasswords).Draw(rt, "password")
-		if a.exists {
-			a.epoch++
-		}
+		a.epoch++
 		a.exists = true
 		w.password(u, a.password)
 	case 2:

@@ -100,6 +100,13 @@ func TestTokens(t *testing.T) {
 	})
 	_, err = w.s.Login(ctx, "dora", "from the source", office)
 	is(t, "the identity source", err, nil)
+
+	// The first password is another one than that of the identity source.
+	token, _, err = w.issue("dora", "from the source", access.TokenSpec{})
+	is(t, "issue", err, nil)
+	w.password(w.dora, "one")
+	_, err = w.s.CheckToken(ctx, token, "", access.Binding{})
+	is(t, "the first password", err, access.ErrInvalidToken)
 }
 
 func TestTokenSpec(t *testing.T) {
