@@ -95,11 +95,10 @@ func storeAccount(to Values, a *Account, gone bool) (bool, error) {
 
 // PutAccount creates the account of a user or changes it, and reports whether
 // anything changed. Another password, the first too, ends the tokens that were
-// issued before.
-// Zero Created keeps what is there; Updated becomes now unless a says another
-// time than before. It returns roster.ErrNotFound if there is no such user, and
-// ErrInvalid for privileges that are empty, too long or hold control characters,
-// and for a Password that is no argon2id.
+// issued before. Zero Created keeps what is there; Updated becomes now unless a
+// says another time than before. It returns roster.ErrNotFound if there is no such
+// user, and ErrInvalid for privileges that are empty, too long or hold control
+// characters, and for a Password that is no argon2id.
 func PutAccount(to Values, a Account, now time.Time) (changed bool, err error) {
 	if a.Privileges, err = CheckPrivileges(a.Privileges); err != nil {
 		return false, err

@@ -8,12 +8,16 @@
 //	door := s.Door(access.Crowd())
 //	p, err := door.Authenticate(r, nil)
 //	...
-//	err = e.View(ctx, func(tx *roster.Txn) error { if !p.Administers(tx, group) { ... } })
+//	_, err = e.Update(ctx, func(tx *roster.Txn) error {
+//		p, err := p.Current(tx)
+//		if err != nil || !p.Administers(tx, group) { ... }
+//	})
 //
 // # Concepts
 //
 //   - [Service]: the accounts, keys and tokens of one engine.
 //   - [Principal]: somebody who was let in. The zero Principal is nobody.
+//     [Principal.Current] asks for it again in the transaction of its request.
 //   - [Account]: a user's password and privileges. [GetAccount], [PutAccount].
 //   - [Key]: an API key, limited to endpoints, addresses and a time.
 //   - A token: issued for a password, signed, good for some time, for one API and,

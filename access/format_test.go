@@ -64,7 +64,7 @@ func TestFormatExamples(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	p := access.Principal{User: u, By: access.ByHost}
+	p := access.Principal{User: u, Username: "alice", By: access.ByHost}
 	token, _, err := s.IssueToken(ctx, p, access.TokenSpec{Audience: "arcgis", Binding: access.Binding{Referer: "https://maps.example"}})
 	if err != nil {
 		t.Fatal(err)

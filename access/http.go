@@ -8,7 +8,7 @@ import (
 )
 
 // Authenticator says who sent a request. A *Door is one; a host program may bring
-// its own, whose principals are ByHost.
+// its own, whose principals are ByHost and name their user; see Principal.
 type Authenticator interface {
 	// Authenticate returns who sent r, or an error: one that wraps
 	// ErrNoCredentials when there are none, ErrDenied, ErrForbidden, ErrThrottled

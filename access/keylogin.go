@@ -39,9 +39,8 @@ func (s *Service) loginKey(ctx context.Context, id, secret string, use KeyUse) (
 		return s.randomKey(ctx, id, secret, use)
 	}
 	c := s.verified.credential("key", id, secret, use.Client.String())
-	return s.remembered(ctx, c, use.Client, func(known *proof) (Principal, bool, error) {
-		p, err := s.stillKey(ctx, known, use)
-		return p, p.By != 0, err
+	return s.remembered(ctx, c, use.Client, func(tx *roster.Txn, known *proof) (Principal, error) {
+		return s.stillKey(tx, known, use)
 	}, func() (*proof, string, error) {
 		return s.verifyKey(ctx, id, secret, use.Client)
 	})
@@ -57,6 +56,8 @@ func (s *Service) randomKey(ctx context.Context, id, secret string, use KeyUse) 
 			return err
 		}
 		p, why, err = s.useKey(tx, &k, use)
+		known := &proof{user: k.User, key: k.ID, alone: id == "", print: k.print()}
+		p.still = func(tx *roster.Txn) (Principal, error) { return s.stillKey(tx, known, use) }
 		return err
 	})
 	return p, why, err
@@ -157,26 +158,29 @@ func (k *Key) print() [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "key %q %s", k.ID, k.Secret.Text()))
 }
 
-// stillKey holds a proof to the keys as they are now. The principal is nobody if
-// it holds no more.
-func (s *Service) stillKey(ctx context.Context, known *proof, use KeyUse) (p Principal, err error) {
-	err = s.e.View(ctx, func(tx *roster.Txn) error {
-		k, err := GetKey(tx, known.key)
-		if exists, err := found(err); err != nil || !exists || k.print() != known.print {
-			return err
-		}
-		if known.alone {
-			if ids, err := keysWith(tx, k.Secret); err != nil || len(ids) != 1 {
-				return err // another key has got that secret too
-			}
-		}
-		p, _, err = s.useKey(tx, &k, use)
-		return err
-	})
-	if errors.Is(err, ErrDenied) {
-		return Principal{}, nil
+// stillKey holds a proof to the keys as a transaction knows them.
+func (s *Service) stillKey(tx *roster.Txn, known *proof, use KeyUse) (Principal, error) {
+	k, err := GetKey(tx, known.key)
+	if exists, err := found(err); err != nil {
+		return Principal{}, err
+	} else if !exists || k.print() != known.print {
+		return Principal{}, ErrDenied
 	}
-	return p, err
+	if known.alone {
+		ids, err := keysWith(tx, k.Secret)
+		if err != nil {
+			return Principal{}, err
+		}
+		if len(ids) != 1 {
+			return Principal{}, ErrDenied // another key has got that secret too
+		}
+	}
+	p, _, err := s.useKey(tx, &k, use)
+	if err != nil {
+		return Principal{}, err
+	}
+	p.still = func(tx *roster.Txn) (Principal, error) { return s.stillKey(tx, known, use) }
+	return p, nil
 }
 
 // useKey returns the user of a key whose secret was right.

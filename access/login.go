@@ -2,8 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"strings"
@@ -44,28 +42,34 @@ func (s *Service) login(ctx context.Context, name, password string, client netip
 		return p, "no name and password that anybody can have", ErrDenied
 	}
 	c := s.verified.credential("password", name, password, client.String())
-	return s.remembered(ctx, c, client, func(p *proof) (Principal, bool, error) {
-		return s.stillUser(ctx, p, client)
+	return s.remembered(ctx, c, client, func(tx *roster.Txn, p *proof) (Principal, error) {
+		return s.stillUser(tx, p, client)
 	}, func() (*proof, string, error) {
 		return s.verify(ctx, name, password, client, who)
 	})
 }
 
 // remembered returns the principal of a credential: by what is known of it, if
-// that still holds, or by what verify finds. Of many who present the same at once
-// one verifies, and the others wait.
+// that still holds, or by what verify finds. Still returns ErrDenied if it does not
+// hold. Of many who present the same at once one verifies, and the others wait.
 func (s *Service) remembered(
 	ctx context.Context, c credential, client netip.Addr,
-	still func(*proof) (Principal, bool, error), verify func() (*proof, string, error),
+	still func(*roster.Txn, *proof) (Principal, error), verify func() (*proof, string, error),
 ) (p Principal, why string, err error) {
+	now := func(known *proof) (p Principal, err error) {
+		err = s.e.View(ctx, func(tx *roster.Txn) error {
+			p, err = still(tx, known)
+			return err
+		})
+		return p, err
+	}
 	// A network that is being slowed is not served from memory either: it could
 	// find out there what is right.
 	if wait := s.throttle.waits(client, s.o.Now()); wait > 0 {
 		return p, "too many failures from there", &ThrottledError{wait}
 	}
 	if known := s.verified.get(c, s.o.Now()); known != nil {
-		p, ok, err := still(known)
-		if ok || err != nil {
+		if p, err := now(known); !errors.Is(err, ErrDenied) {
 			return p, "not for that endpoint or address", err
 		}
 		s.verified.drop(c)
@@ -93,15 +97,12 @@ func (s *Service) remembered(
 		if k.err != nil {
 			return p, why, k.err
 		}
-		p, ok, err := still(k.p)
-		if !ok && err == nil {
-			err = ErrDenied // changed in the meantime
-		}
+		p, err := now(k.p)
 		why = "changed in the meantime"
 		if errors.Is(err, ErrForbidden) {
 			why = "not for that endpoint or address"
 		}
-		if lead && (ok || errors.Is(err, ErrForbidden)) {
+		if lead && (err == nil || errors.Is(err, ErrForbidden)) {
 			s.verified.put(c, k.p)
 		}
 		return p, why, err
@@ -119,7 +120,6 @@ type candidate struct {
 	directory roster.DirectoryID
 	account   Account
 	source    PasswordSource
-	print     [sha256.Size]byte
 	why       string // nobody can log in by that name
 }
 
@@ -154,7 +154,7 @@ func (s *Service) verify(ctx context.Context, name, password string, client neti
 	if c.source == nil && s.hasher.Outdated(c.account.Password) {
 		s.upgrade(ctx, c, password)
 	}
-	return &proof{user: c.user, print: c.print, until: s.o.Now().Add(s.o.VerifiedFor)}, "", nil
+	return &proof{user: c.user, epoch: c.account.Epoch, until: s.o.Now().Add(s.o.VerifiedFor)}, "", nil
 }
 
 // candidate finds out who a name means. Nobody is a candidate with the zero Hash, which takes as long to check as any other.
@@ -183,7 +183,6 @@ func (s *Service) candidate(ctx context.Context, name string, c *candidate) erro
 		if c.account, _, err = loadAccount(tx, u); err != nil {
 			return err
 		}
-		c.print = c.account.print()
 		if c.account.Password.IsZero() {
 			if c.source = s.o.Sources[rec.Directory]; c.source == nil {
 				c.why = "no password"
@@ -221,11 +220,8 @@ func (s *Service) upgrade(ctx context.Context, c *candidate, password string) {
 				return err // another password has come in the meantime
 			}
 			now.Password = hash
-			if _, err := storeAccount(tx, &now, false); err != nil {
-				return err
-			}
-			c.print = now.print()
-			return nil
+			_, err = storeAccount(tx, &now, false)
+			return err
 		})
 	}
 	if err != nil && s.o.Logger != nil {
@@ -233,23 +229,17 @@ func (s *Service) upgrade(ctx context.Context, c *candidate, password string) {
 	}
 }
 
-// print identifies what of an account a login depends on.
-func (a *Account) print() [sha256.Size]byte {
-	b := binary.BigEndian.AppendUint64([]byte{'a'}, a.Epoch)
-	return sha256.Sum256(append(b, a.Password.Text()...))
-}
-
-// stillUser holds a proof to the user and the account as they are now.
-func (s *Service) stillUser(ctx context.Context, known *proof, client netip.Addr) (p Principal, ok bool, err error) {
-	err = s.e.View(ctx, func(tx *roster.Txn) error {
-		var a Account
-		if p, a, err = s.principal(tx, known.user, ByPassword, client); err != nil {
-			return err
-		}
-		ok = p.By != 0 && a.print() == known.print
-		return nil
-	})
-	return p, ok && err == nil, err
+// stillUser holds a proof to the user and the account as a transaction knows them.
+func (s *Service) stillUser(tx *roster.Txn, known *proof, client netip.Addr) (Principal, error) {
+	p, a, err := s.principal(tx, known.user, ByPassword, client)
+	if err == nil && (p.By == 0 || a.Epoch != known.epoch) {
+		err = ErrDenied
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	p.still = func(tx *roster.Txn) (Principal, error) { return s.stillUser(tx, known, client) }
+	return p, nil
 }
 
 // principal returns who a user is, nobody if it does not exist or is not active.

@@ -170,6 +170,7 @@ func (m *model) putKey(rt *rapid.T, w *world, u roster.UserID) {
 
 func (m *model) issue(rt *rapid.T, w *world, u roster.UserID, a *modelAccount) {
 	p := access.Principal{User: u, By: access.ByHost}
+	w.view(func(tx *roster.Txn) { p.Username = tx.Username(u) })
 	tok := modelToken{user: u, epoch: a.epoch, audience: rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "audience")}
 	spec := access.TokenSpec{Audience: tok.audience}
 	if rapid.Bool().Draw(rt, "bound") {

@@ -35,9 +35,12 @@ func (b By) String() string {
 }
 
 // Principal is somebody who was let in. The zero Principal is nobody, and may do
-// nothing. It holds no secret. A Principal is good for one request: rights that
-// come from the data are asked of the transaction that needs them, which sees
-// what has changed since.
+// nothing. It holds no secret. A Principal is good for one request, which asks for
+// it again, with Current, in the transaction that needs its rights: that sees what has
+// changed since.
+//
+// A host that says itself who somebody is makes one with ByHost, User and Username,
+// which must be of the same user of the engine.
 type Principal struct {
 	User      roster.UserID
 	Directory roster.DirectoryID
@@ -46,8 +49,13 @@ type Principal struct {
 	Key       string     // of ByKey: the ID of the API key
 	Client    netip.Addr // where the request comes from; not valid if that is not known
 
-	// Privileges are those of the account, for API keys those of their user.
+	// Privileges are those of the account, for API keys those of their user, or
+	// what the host says.
 	Privileges []string
+
+	// still returns who it is in a transaction, if what was shown still holds. Nil
+	// of principals that the package has not made.
+	still func(*roster.Txn) (Principal, error)
 }
 
 func (p Principal) String() string {
@@ -77,41 +85,44 @@ func (p Principal) Has(privileges ...string) bool {
 	})
 }
 
-// Current returns a principal as a transaction knows it: with the privileges that
-// the account of its user has now. Since somebody was let in, the user may have been
-// locked or deleted, or the API key revoked: that is ErrDenied, as is the zero
-// Principal. Privileges of one that is ByHost are the host's own word, and stay.
+// Current returns a principal as a transaction knows it: with the privileges that its
+// account has there, or an error if it would not be let in there any more, because
+// the user is locked or gone, the password another one, the token or the API key
+// revoked or at its end. That is ErrDenied, or ErrForbidden for an API key that is
+// no longer for the endpoint or the address. Of a principal that a host has made
+// only the user is asked about; its privileges are the host's to say. A nil error
+// means that somebody may act. It costs some reads of the transaction.
 func (p Principal) Current(tx *roster.Txn) (Principal, error) {
-	active, err := tx.Active()
-	if err != nil {
-		return Principal{}, err
-	}
-	if p.By == 0 || !active.Contains(p.User) {
-		return Principal{}, ErrDenied
-	}
-	if p.By == ByHost {
-		return p, nil
-	}
-	if p.By == ByKey {
-		k, err := GetKey(tx, p.Key)
-		if errors.Is(err, roster.ErrNotFound) || err == nil && k.User != p.User {
-			return Principal{}, ErrDenied
-		}
+	switch {
+	case p.By == ByHost:
+		users, err := tx.Active()
 		if err != nil {
 			return Principal{}, err
 		}
+		if users.Contains(p.User) && p.named(tx) {
+			return p, nil
+		}
+	case p.By != 0 && p.still != nil:
+		now, err := p.still(tx)
+		if err != nil {
+			return Principal{}, err
+		}
+		if now.User == p.User {
+			return now, nil
+		}
 	}
-	account, err := GetAccount(tx, p.User)
-	if err != nil && !errors.Is(err, roster.ErrNotFound) {
-		return Principal{}, err
-	}
-	p.Privileges = account.Privileges // none without an account
-	return p, nil
+	return Principal{}, ErrDenied
+}
+
+// named reports whether the user has the name of the principal. Zero is a handle
+// as any other: a host that has left the user out must not be somebody by that.
+func (p Principal) named(tx *roster.Txn) bool {
+	return p.Username != "" && tx.Username(p.User) == p.Username
 }
 
 // active reports whether the principal's user can act now.
 func (p Principal) active(tx *roster.Txn) bool {
-	if p.By == 0 {
+	if p.By == 0 || p.By == ByHost && !p.named(tx) {
 		return false
 	}
 	users, err := tx.Active()

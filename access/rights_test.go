@@ -2,7 +2,6 @@ package access_test
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/rosterdb/roster"
@@ -38,8 +37,11 @@ func TestRights(t *testing.T) {
 		}
 		return nil
 	})
-	as := func(u roster.UserID, from netip.Addr, privileges ...string) access.Principal {
-		return access.Principal{User: u, By: access.ByHost, Client: from, Privileges: privileges}
+	as := func(u roster.UserID, from netip.Addr, privileges ...string) (p access.Principal) {
+		w.view(func(tx *roster.Txn) {
+			p = access.Principal{User: u, Username: tx.Username(u), By: access.ByHost, Client: from, Privileges: privileges}
+		})
+		return p
 	}
 	nobody := access.Principal{User: w.alice, Client: office, Privileges: []string{"*"}}
 	for _, c := range []struct {
@@ -90,41 +92,4 @@ func TestRights(t *testing.T) {
 	w.view(func(tx *roster.Txn) {
 		equal(t, "bob is no lead any more", as(w.bob, other).Administers(tx, sales), false)
 	})
-}
-
-// TestCurrent: what has changed since somebody was let in counts, but for the host's
-// own word.
-func TestCurrent(t *testing.T) {
-	w := newWorld(t)
-	w.password(w.alice, "pw", "Security and infrastructure")
-	w.key(access.Key{ID: "k", User: w.alice})
-	stale := []string{access.AllPrivileges}
-	as := func(u roster.UserID, by access.By, key string) access.Principal {
-		return access.Principal{User: u, By: by, Key: key, Username: "x", Privileges: stale}
-	}
-	check := func(what string, p access.Principal, want error, privileges ...string) {
-		t.Helper()
-		w.view(func(tx *roster.Txn) {
-			now, err := p.Current(tx)
-			is(t, what, err, want)
-			equal(t, what, strings.Join(now.Privileges, ","), strings.Join(privileges, ","))
-			if err == nil && (now.User != p.User || now.By != p.By || now.Key != p.Key || now.Username != p.Username) || err != nil && now.By != 0 {
-				t.Errorf("%s became %+v", what, now)
-			}
-		})
-	}
-	check("a password", as(w.alice, access.ByPassword, ""), nil, "Security and infrastructure")
-	check("a token", as(w.alice, access.ByToken, ""), nil, "Security and infrastructure")
-	check("a key", as(w.alice, access.ByKey, "k"), nil, "Security and infrastructure")
-	check("the host", as(w.alice, access.ByHost, ""), nil, access.AllPrivileges)
-	check("without an account", as(w.bob, access.ByPassword, ""), nil)
-	check("the key of somebody else", as(w.bob, access.ByKey, "k"), access.ErrDenied)
-	check("no key", as(w.alice, access.ByKey, "other"), access.ErrDenied)
-	check("not active", as(w.carl, access.ByHost, ""), access.ErrDenied)
-	check("deleted", as(1<<20, access.ByHost, ""), access.ErrDenied)
-	check("nobody", as(w.alice, 0, ""), access.ErrDenied)
-	w.update(func(tx *roster.Txn) error { return access.DeleteKey(tx, "k") })
-	check("a revoked key", as(w.alice, access.ByKey, "k"), access.ErrDenied)
-	w.active(w.alice, false)
-	check("locked", as(w.alice, access.ByPassword, ""), access.ErrDenied)
 }

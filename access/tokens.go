@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/rosterdb/roster"
@@ -21,13 +20,13 @@ type TokenSpec struct {
 // the millisecond. Only who showed a password gets one, or whom the host vouches
 // for: a token must not outlive the API key or the token that it was made with.
 // It makes no Update but the first time, when the store has no key to sign with.
-// It returns ErrDenied if the user is not active any more, and ErrInvalid for a
-// spec that cannot be.
+// It returns ErrDenied if p would not be let in any more, see Principal.Current, and
+// ErrInvalid for a spec that cannot be.
 func (s *Service) IssueToken(ctx context.Context, p Principal, spec TokenSpec) (token string, expires time.Time, err error) {
 	if p.By != ByPassword && p.By != ByHost {
 		return "", expires, fmt.Errorf("%w: a token is issued for a password", ErrDenied)
 	}
-	c := claims{user: p.User, audience: spec.Audience}
+	c := claims{audience: spec.Audience}
 	if c.bound, c.to, err = spec.claim(); err != nil {
 		return "", expires, err
 	}
@@ -41,7 +40,7 @@ func (s *Service) IssueToken(ctx context.Context, p Principal, spec TokenSpec) (
 	c.expires = s.o.Now().Add(life).Truncate(time.Millisecond).UTC()
 	for {
 		err = s.e.View(ctx, func(tx *roster.Txn) error {
-			token, err = s.issue(tx, &c)
+			token, err = s.issue(tx, p, &c)
 			return err
 		})
 		if !errors.Is(err, roster.ErrNotFound) {
@@ -53,14 +52,17 @@ func (s *Service) IssueToken(ctx context.Context, p Principal, spec TokenSpec) (
 	}
 }
 
-// issue signs claims, or returns roster.ErrNotFound if there is no key yet.
-func (s *Service) issue(tx *roster.Txn, c *claims) (string, error) {
-	now, a, err := s.principal(tx, c.user, ByToken, netip.Addr{})
+// issue signs claims, or returns roster.ErrNotFound if there is no key yet. Who is
+// asked about again here: a password that was changed after it was shown must not
+// make a token of the next epoch.
+func (s *Service) issue(tx *roster.Txn, p Principal, c *claims) (string, error) {
+	p, err := p.Current(tx)
 	if err != nil {
 		return "", err
 	}
-	if now.By == 0 {
-		return "", ErrDenied
+	a, _, err := loadAccount(tx, p.User)
+	if err != nil {
+		return "", err
 	}
 	var keys tokenRecord
 	if err := read(tx, tokenKeyName, &keys); err != nil {
@@ -69,7 +71,7 @@ func (s *Service) issue(tx *roster.Txn, c *claims) (string, error) {
 	if len(keys.Keys) == 0 || len(keys.Keys[0].Key) != tokenKeyBytes {
 		return "", fmt.Errorf("access: record %q holds no key: %w", tokenKeyName, roster.ErrCorrupt)
 	}
-	c.epoch, c.key = a.Epoch, keys.Keys[0].ID
+	c.user, c.epoch, c.key = p.User, a.Epoch, keys.Keys[0].ID
 	return c.encode(keys.Keys[0].Key), nil
 }
 
@@ -116,6 +118,11 @@ func (s *Service) token(tx *roster.Txn, token, audience string, use Binding) (p 
 	if err != nil {
 		return p, "not issued here", ErrInvalidToken
 	}
+	return s.claimed(tx, &c, audience, use)
+}
+
+// claimed returns who may use a token that says something.
+func (s *Service) claimed(tx *roster.Txn, c *claims, audience string, use Binding) (p Principal, why string, err error) {
 	p, a, err := s.principal(tx, c.user, ByToken, use.Client)
 	switch {
 	case err != nil:
@@ -131,5 +138,23 @@ func (s *Service) token(tx *roster.Txn, token, audience string, use Binding) (p 
 	case !c.fits(use):
 		return p, "bound to another referer or address", ErrInvalidToken
 	}
+	p.still = func(tx *roster.Txn) (Principal, error) { return s.stillToken(tx, c, audience, use) }
 	return p, "", nil
+}
+
+// stillToken holds the claims of a token to what a transaction knows. The key that
+// signed it may be gone there; numbers of keys do not come again.
+func (s *Service) stillToken(tx *roster.Txn, c *claims, audience string, use Binding) (Principal, error) {
+	var keys tokenRecord
+	if _, err := found(read(tx, tokenKeyName, &keys)); err != nil {
+		return Principal{}, err
+	}
+	if keys.key(c.key) == nil {
+		return Principal{}, ErrInvalidToken
+	}
+	p, _, err := s.claimed(tx, c, audience, use)
+	if err != nil {
+		return Principal{}, err
+	}
+	return p, nil
 }
