@@ -42,7 +42,7 @@ func TestFiltersByIndex(t *testing.T) {
 	})
 	s.m.users[`domain\aturing`], s.m.users[`domain\jdoe`] = "Alan Turing", "John Doe"
 	all[`domain\aturing`], all[`domain\jdoe`] = true, true
-	p := access.Principal{User: w.admin, By: access.ByHost, Privileges: []string{access.AllPrivileges}}
+	p := access.Principal{User: w.admin, Username: "admin1", By: access.ByHost, Privileges: []string{access.AllPrivileges}}
 	w.h = arcgis.New(e, arcgis.Options{Authenticator: host{p}})
 	for end := time.Now().Add(time.Minute); e.Stats().SearchUsers < 3000; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -191,7 +191,8 @@ func TestAuthenticatorOfTheHost(t *testing.T) {
 		"stale right": {func(w *world) roster.UserID { return w.nobody }, access.ByToken, []string{"*"}, `"code":403`},
 	} {
 		w := newWorld(t)
-		auth := host{access.Principal{User: h.user(w), By: h.by, Privileges: h.privs}}
+		auth := host{w.host(h.user(w), h.privs...)}
+		auth.p.By = h.by
 		w.h = arcgis.New(w.e, arcgis.Options{Authenticator: auth})
 		if got := w.do(request("GET", users+"?f=json", "")).Body.String(); !strings.Contains(got, h.want) {
 			t.Errorf("%s: %s", name, got)

@@ -231,7 +231,7 @@ func TestPasswordIsNotShown(t *testing.T) {
 // A host's own Authenticator lets into the pages too, but not by forms of a browser.
 func TestWithoutAccess(t *testing.T) {
 	w := newWorld(t)
-	p := access.Principal{User: w.admin, By: access.ByHost, Privileges: []string{access.AllPrivileges}}
+	p := w.host(w.admin, access.AllPrivileges)
 	w.h = arcgis.New(w.e, arcgis.Options{Authenticator: host{p}})
 	equal(t, "page", w.do(request("GET", users, "")).Code, 200)
 	equal(t, "sign-in", w.do(request("POST", login, "username=admin1&password=x")).Code, 403)

@@ -145,11 +145,21 @@ func (w *world) token(u roster.UserID) string {
 
 func (w *world) tokenFor(u roster.UserID, spec access.TokenSpec) string {
 	w.Helper()
-	token, _, err := w.s.IssueToken(ctx, access.Principal{User: u, By: access.ByHost}, spec)
+	token, _, err := w.s.IssueToken(ctx, w.host(u), spec)
 	if err != nil {
 		w.Fatal(err)
 	}
 	return token
+}
+
+// host is a user as a host program says it.
+func (w *world) host(u roster.UserID, privileges ...string) access.Principal {
+	w.Helper()
+	p := access.Principal{User: u, By: access.ByHost, Privileges: privileges}
+	if err := w.e.View(ctx, func(tx *roster.Txn) error { p.Username = tx.Username(u); return nil }); err != nil {
+		w.Fatal(err)
+	}
+	return p
 }
 
 // do sends a request to the handler.

@@ -140,6 +140,9 @@ func TestRightsOfTheMoment(t *testing.T) {
 			_, err = tx.PutUser(u)
 			return err
 		}, 401},
+		"of that password": {func(w *world, tx *roster.Txn) error {
+			return access.RevokeTokens(tx, w.user(tx, 1900, "boss"), w.Clock.Now())
+		}, 401},
 		"there": {func(w *world, tx *roster.Txn) error { return tx.DeleteUser(w.user(tx, 1900, "boss")) }, 401},
 	} {
 		w := newWorld(t)
@@ -246,7 +249,7 @@ func TestStoppedEngine(t *testing.T) {
 	w := newWorld(t)
 	h := host{}
 	w.view(func(tx *roster.Txn) {
-		h.p = access.Principal{User: w.user(tx, 1900, "boss"), By: access.ByHost, Privileges: []string{"*"}}
+		h.p = access.Principal{User: w.user(tx, 1900, "boss"), Username: "boss", By: access.ByHost, Privileges: []string{"*"}}
 	})
 	w.api = crowd.New(w.e, crowd.Options{Authenticator: h})
 	w.e.Close()

@@ -32,7 +32,7 @@ func large(t testing.TB, n int) (*roster.Engine, access.Principal) {
 			}
 			all = append(all, u)
 		}
-		p.User = all[0]
+		p.User, p.Username = all[0], tx.Username(all[0])
 		for i := range n / 100 {
 			g, err := tx.CreateGroup(roster.Group{Directory: 1, Name: fmt.Sprintf("g%07d", i)})
 			if err != nil {

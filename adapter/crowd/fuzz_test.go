@@ -81,10 +81,12 @@ func FuzzRequest(f *testing.F) {
 	w := newWorld(f)
 	h := host{}
 	w.view(func(tx *roster.Txn) {
-		h.p = access.Principal{User: w.user(tx, 1900, "root"), By: access.ByHost, Privileges: []string{"*"}}
+		h.p = access.Principal{User: w.user(tx, 1900, "root"), Username: "root", By: access.ByHost, Privileges: []string{"*"}}
 	})
 	root := crowd.New(w.e, crowd.Options{Authenticator: h})
-	w.view(func(tx *roster.Txn) { h.p = access.Principal{User: w.user(tx, 1900, "clerk"), By: access.ByHost} })
+	w.view(func(tx *roster.Txn) {
+		h.p = access.Principal{User: w.user(tx, 1900, "clerk"), Username: "clerk", By: access.ByHost}
+	})
 	clerk := crowd.New(w.e, crowd.Options{Authenticator: h})
 	f.Fuzz(func(t *testing.T, method, path, query, body string, may bool) {
 		plain, err := url.PathUnescape(path)

@@ -207,13 +207,13 @@ func TestAuthenticators(t *testing.T) {
 	with(host{})
 	h := host{}
 	w.view(func(tx *roster.Txn) {
-		h.p = access.Principal{User: w.user(tx, 1900, "clerk"), By: access.ByHost, Privileges: []string{"*"}}
+		h.p = access.Principal{User: w.user(tx, 1900, "clerk"), Username: "clerk", By: access.ByHost, Privileges: []string{"*"}}
 	})
 	w.api = crowd.New(w.e, crowd.Options{Authenticator: h})
 	w.expect("GET", base+"groups/"+bad, "", "", 200, "badgers")
-	h.p.By = access.ByPassword // privileges are asked of the account then, and it has none
+	h.p.By = access.ByPassword // which no host can say
 	w.api = crowd.New(w.e, crowd.Options{Authenticator: h})
-	w.expect("GET", base+"groups/"+bad, "", "", 403, "")
+	w.expect("GET", base+"groups/"+bad, "", "", 401, "")
 }
 
 // TestPrefixes: below another prefix, and with the prefix taken away.

@@ -89,8 +89,8 @@ func FuzzRequest(f *testing.F) {
 	w := newWorld(f)
 	var root, clerk host
 	w.view(func(tx *roster.Txn) {
-		root.p = access.Principal{User: w.user(tx, 1), By: access.ByHost, Privileges: []string{"*"}}
-		clerk.p = access.Principal{User: w.user(tx, 3), By: access.ByHost}
+		root.p = access.Principal{User: w.user(tx, 1), Username: tx.Username(w.user(tx, 1)), By: access.ByHost, Privileges: []string{"*"}}
+		clerk.p = access.Principal{User: w.user(tx, 3), Username: tx.Username(w.user(tx, 3)), By: access.ByHost}
 	})
 	may, mayNot := ingress.New(w.e, ingress.Options{Authenticator: root}), ingress.New(w.e, ingress.Options{Authenticator: clerk})
 	f.Fuzz(func(t *testing.T, method, path, query, kind, body string, entitled bool) {

@@ -270,7 +270,8 @@ func TestAuthenticators(t *testing.T) {
 		w.expectKey(0, "POST", path, js, salesOfAnn, c.status, failed(c.want))
 	}
 	w.view(func(tx *roster.Txn) {
-		w.api = ingress.New(w.e, ingress.Options{Authenticator: host{p: access.Principal{User: w.user(tx, 3), By: access.ByHost, Privileges: []string{"*"}}},
+		u := w.user(tx, 3)
+		w.api = ingress.New(w.e, ingress.Options{Authenticator: host{p: access.Principal{User: u, Username: tx.Username(u), By: access.ByHost, Privileges: []string{"*"}}},
 			Message: func(r ingress.Result) string { return fmt.Sprint(r.Action, r.Users, r.Added, r.Dropped) }})
 	})
 	w.expectKey(0, "POST", path, js, salesOfAnn, 200, `{"message":"add1 1 0","added":1}`)

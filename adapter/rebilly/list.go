@@ -140,7 +140,7 @@ func (l *lister) organizations() (ids []string, err error) {
 
 // reachable returns the IDs of the organisations that the caller has to do with.
 func (c *call) reachable(tx *roster.Txn, field string) (ids []string, err error) {
-	if !c.all(tx) {
+	if !c.all() {
 		if ids, err = tx.OrganizationsOf(c.p.User); isNotFound(err) {
 			return nil, nil // the host lets in somebody whom the engine does not know
 		}

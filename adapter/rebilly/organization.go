@@ -99,7 +99,7 @@ func holdsForOrganization(f *clause, o *roster.Organization) bool {
 }
 
 func (c *call) maySeeOrganization(tx *roster.Txn, org string) (bool, error) {
-	if c.all(tx) {
+	if c.all() {
 		return true, nil
 	}
 	return c.mayBeIn(tx, org)
@@ -192,7 +192,7 @@ func (c *call) mayStoreOrganization(tx *roster.Txn, id string) (created bool, er
 		return false, err
 	case c.scope != "":
 		return false, notFound("organization", id)
-	case !c.all(tx):
+	case !c.all():
 		return false, forbidden("You may not create organizations.")
 	}
 	return true, nil

@@ -247,10 +247,20 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, header http.Head
 }
 
 // view runs fn on one revision.
-func (c *call) view(fn func(tx *roster.Txn) error) error { return c.h.e.View(c.ctx, fn) }
+func (c *call) view(fn func(tx *roster.Txn) error) error { return c.h.e.View(c.ctx, c.asNow(fn)) }
 
 // update runs fn in the one transaction of the request.
 func (c *call) update(fn func(tx *roster.Txn) error) error {
-	_, err := c.h.e.Update(c.ctx, fn)
+	_, err := c.h.e.Update(c.ctx, c.asNow(fn))
 	return err
+}
+
+// asNow is fn for the caller as the transaction knows it.
+func (c *call) asNow(fn func(tx *roster.Txn) error) func(tx *roster.Txn) error {
+	return func(tx *roster.Txn) (err error) {
+		if c.p, err = c.p.Current(tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	}
 }

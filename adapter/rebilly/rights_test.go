@@ -163,8 +163,52 @@ func TestDeniesByDefault(t *testing.T) {
 	w.serve(func(o *rebilly.Options) {
 		o.Authenticator = lenient{access.Principal{By: access.ByHost, User: 1 << 30, Privileges: []string{"*"}}}
 	})
-	if pairs, _ := w.list("", "/memberships"); len(pairs) != 0 {
-		t.Errorf("a user that there is not sees %v", pairs)
+	w.want(401, "", "GET", "/memberships", "")
+	w.serve(func(o *rebilly.Options) {
+		o.Authenticator = lenient{access.Principal{By: access.ByHost, Privileges: []string{"*"}}} // whoever has handle 0
+	})
+	w.want(401, "", "GET", "/memberships", "")
+}
+
+// between lets something happen after the door.
+type between struct {
+	*access.Door
+	then func()
+}
+
+func (b between) Authenticate(r *http.Request, body url.Values) (access.Principal, error) {
+	p, err := b.Door.Authenticate(r, body)
+	b.then()
+	return p, err
+}
+
+// TestRightsOfTheMoment: what was true at the door is asked again inside.
+func TestRightsOfTheMoment(t *testing.T) {
+	for what, c := range map[string]struct {
+		status int
+		take   func(w *world, tx *roster.Txn) error
+	}{
+		"nothing taken": {200, func(*world, *roster.Txn) error { return nil }},
+		"privileges": {403, func(w *world, tx *roster.Txn) error {
+			_, err := access.PutAccount(tx, access.Account{User: w.users["root"]}, w.Clock.Now())
+			return err
+		}},
+		"the key": {401, func(_ *world, tx *roster.Txn) error { return access.DeleteKey(tx, "root") }},
+		"active": {401, func(w *world, tx *roster.Txn) error {
+			u, err := tx.User(w.users["root"])
+			if u.Active = false; err == nil {
+				_, err = tx.PutUser(u)
+			}
+			return err
+		}},
+	} {
+		w := newWorld(t)
+		w.serve(func(o *rebilly.Options) {
+			o.Authenticator = between{w.s.Door(access.Rebilly()), func() { w.update(func(tx *roster.Txn) error { return c.take(w, tx) }) }}
+		})
+		if got := w.do("root", "PUT", "/organizations/org_1/roles/role_a", `{"permissions":["GetMembershipCollection"]}`); got.Code != c.status {
+			t.Errorf("%s: %d, not %d: %s", what, got.Code, c.status, got.Body)
+		}
 	}
 }
 
