@@ -37,7 +37,8 @@
 // They are hashed with argon2id under a salt of their own. Unknown names cost as
 // much as wrong passwords. The memory of all hashing together is bounded, and so
 // is the number of those who wait. Failed logins are counted by name and by
-// address, and slow down those who go on. A password that was found to be right
+// address, and slow down those who go on, but not who was let in from the same
+// address before. A password that was found to be right
 // is remembered for a minute, as a hash with a key that never leaves the process.
 //
 // Users without a password log in through the identity source of their directory,

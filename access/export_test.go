@@ -54,7 +54,7 @@ func (h *Hasher) Waiting() int {
 func (s *Service) Remembered() (proofs, slots int) {
 	s.verified.mu.Lock()
 	defer s.verified.mu.Unlock()
-	return len(s.verified.known), len(s.throttle.slots)
+	return len(s.verified.known), len(s.throttle.fails) + len(s.throttle.known)
 }
 
 // Forgive forgets all failed logins.

@@ -39,7 +39,7 @@ func (s *Service) loginKey(ctx context.Context, id, secret string, use KeyUse) (
 		return s.randomKey(ctx, id, secret, use)
 	}
 	c := s.verified.credential("key", id, secret, use.Client.String())
-	return s.remembered(ctx, c, use.Client, func(tx *roster.Txn, known *proof) (Principal, error) {
+	return s.remembered(ctx, c, whoseKey(id, use.Client), func(tx *roster.Txn, known *proof) (Principal, error) {
 		return s.stillKey(tx, known, use)
 	}, func() (*proof, string, error) {
 		return s.verifyKey(ctx, id, secret, use.Client)
@@ -65,22 +65,27 @@ func (s *Service) randomKey(ctx context.Context, id, secret string, use KeyUse) 
 
 // verifyKey checks a secret that somebody may have chosen.
 func (s *Service) verifyKey(ctx context.Context, id, secret string, client netip.Addr) (*proof, string, error) {
-	name := ""
-	if id != "" {
-		name = "key\x00" + id
-	}
-	a, wait := s.throttle.begin(name, client, s.o.Now())
+	a, wait := s.throttle.begin(whoseKey(id, client), s.o.Now())
 	if wait > 0 {
 		return nil, "too many failures", &ThrottledError{wait}
 	}
 	known, err := s.searchKey(ctx, id, secret)
-	if !errors.Is(err, ErrDenied) {
+	switch {
+	case err == nil:
+		a.right()
+		return known, "", nil
+	case !errors.Is(err, ErrDenied):
 		a.undo()
 	}
-	if err != nil {
-		return nil, "unknown key", err
+	return nil, "unknown key", err
+}
+
+// whoseKey is what logins with an API key are counted by.
+func whoseKey(id string, client netip.Addr) who {
+	if id == "" {
+		return who{from: client}
 	}
-	return known, "", nil
+	return who{"key\x00" + id, "key\x00" + id, client}
 }
 
 // searchKey finds the key of a secret. It hashes outside of views.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/internal/text"
@@ -37,15 +36,15 @@ func (s *Service) Login(ctx context.Context, name, password string, client netip
 	return p, nil
 }
 
-func (s *Service) login(ctx context.Context, name, password string, client netip.Addr, who *candidate) (p Principal, why string, err error) {
+func (s *Service) login(ctx context.Context, name, password string, client netip.Addr, found *candidate) (p Principal, why string, err error) {
 	if name == "" || password == "" || len(name) > maxName || len(password) > MaxPassword || name[0] == '#' {
 		return p, "no name and password that anybody can have", ErrDenied
 	}
 	c := s.verified.credential("password", name, password, client.String())
-	return s.remembered(ctx, c, client, func(tx *roster.Txn, p *proof) (Principal, error) {
+	return s.remembered(ctx, c, who{name: text.Fold(name), from: client}, func(tx *roster.Txn, p *proof) (Principal, error) {
 		return s.stillUser(tx, p, client)
 	}, func() (*proof, string, error) {
-		return s.verify(ctx, name, password, client, who)
+		return s.verify(ctx, name, password, client, found)
 	})
 }
 
@@ -53,7 +52,7 @@ func (s *Service) login(ctx context.Context, name, password string, client netip
 // that still holds, or by what verify finds. Still returns ErrDenied if it does not
 // hold. Of many who present the same at once one verifies, and the others wait.
 func (s *Service) remembered(
-	ctx context.Context, c credential, client netip.Addr,
+	ctx context.Context, c credential, of who,
 	still func(*roster.Txn, *proof) (Principal, error), verify func() (*proof, string, error),
 ) (p Principal, why string, err error) {
 	now := func(known *proof) (p Principal, err error) {
@@ -63,9 +62,9 @@ func (s *Service) remembered(
 		})
 		return p, err
 	}
-	// A network that is being slowed is not served from memory either: it could
-	// find out there what is right.
-	if wait := s.throttle.waits(client, s.o.Now()); wait > 0 {
+	// Who is being slowed is not served from memory either: it could find out there
+	// what is right.
+	if wait := s.throttle.waits(of, s.o.Now()); wait > 0 {
 		return p, "too many failures from there", &ThrottledError{wait}
 	}
 	if known := s.verified.get(c, s.o.Now()); known != nil {
@@ -120,28 +119,31 @@ type candidate struct {
 	directory roster.DirectoryID
 	account   Account
 	source    PasswordSource
+	bare      string // the name that was given, without a directory, folded
 	why       string // nobody can log in by that name
 }
 
 // verify checks a name and a password. It tells who that is about.
 func (s *Service) verify(ctx context.Context, name, password string, client netip.Addr, c *candidate) (*proof, string, error) {
-	a, wait := s.throttle.begin(text.Fold(name), client, s.o.Now())
+	if err := s.candidate(ctx, name, c); err != nil {
+		return nil, "", err
+	}
+	a, wait := s.throttle.begin(who{c.bare, text.Fold(name), client}, s.o.Now())
 	if wait > 0 {
 		return nil, "too many failures", &ThrottledError{wait}
 	}
-	err := s.candidate(ctx, name, c)
-	if err != nil {
-		a.undo()
-		return nil, "", err
-	}
 	var right bool
+	var err error
 	if c.source != nil {
 		right, err = s.ask(ctx, c, password)
 	} else {
 		right, err = s.hasher.Verify(ctx, c.account.Password, password)
 	}
 	if err != nil {
-		a.undo()
+		// Who gives up while a source is asked has failed: it may have been told no.
+		if c.source == nil || errors.Is(err, ErrUnavailable) {
+			a.undo()
+		}
 		return nil, "not decided", err
 	}
 	if !right {
@@ -150,7 +152,7 @@ func (s *Service) verify(ctx context.Context, name, password string, client neti
 		}
 		return nil, c.why, ErrDenied
 	}
-	a.undo()
+	a.right()
 	if c.source == nil && s.hasher.Outdated(c.account.Password) {
 		s.upgrade(ctx, c, password)
 	}
@@ -160,6 +162,7 @@ func (s *Service) verify(ctx context.Context, name, password string, client neti
 // candidate finds out who a name means. Nobody is a candidate with the zero Hash, which takes as long to check as any other.
 func (s *Service) candidate(ctx context.Context, name string, c *candidate) error {
 	return s.e.View(ctx, func(tx *roster.Txn) error {
+		c.bare = bareName(tx, text.Fold(name))
 		u, err := tx.FindUser(name)
 		switch {
 		case errors.Is(err, roster.ErrNotFound):
@@ -190,6 +193,28 @@ func (s *Service) candidate(ctx context.Context, name string, c *candidate) erro
 		}
 		return nil
 	})
+}
+
+// bareName returns a folded name without the directory that it may be given with,
+// as in name@directory and directory\name: guesses at a user are counted together,
+// however the name is written, and those at nobody likewise.
+func bareName(tx *roster.Txn, name string) string {
+	at, back := strings.LastIndexByte(name, '@'), strings.IndexByte(name, '\\')
+	if at <= 0 && back <= 0 {
+		return name
+	}
+	for _, d := range tx.Directories() {
+		for _, in := range []string{text.Fold(d.Name), text.Fold(d.Domain)} {
+			switch {
+			case in == "":
+			case at > 0 && name[at+1:] == in:
+				return name[:at]
+			case back > 0 && name[:back] == in:
+				return name[back+1:]
+			}
+		}
+	}
+	return name
 }
 
 // ask has an identity source check a password.
@@ -254,17 +279,4 @@ func (s *Service) principal(tx *roster.Txn, u roster.UserID, by By, client netip
 	}
 	p := Principal{User: u, Directory: rec.Directory, Username: strings.Clone(rec.Username), By: by, Client: plainAddr(client), Privileges: a.Privileges}
 	return p, a, nil
-}
-
-// waits returns how long an address has to wait.
-func (t *throttle) waits(from netip.Addr, now time.Time) time.Duration {
-	if !from.IsValid() {
-		return 0
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s := t.find(t.key('a', network(from)), now); s != nil {
-		return s.wait(freeByAddress, now)
-	}
-	return 0
 }
