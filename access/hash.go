@@ -75,12 +75,15 @@ func (p Params) check() error {
 	switch {
 	case p.Passes < 1 || p.Passes > maxPasses || p.Lanes < 1 || p.Lanes > maxLanes,
 		p.MemoryKiB < 8*uint32(p.Lanes) || p.MemoryKiB > maxMemoryKiB,
-		uint64(p.MemoryKiB)*uint64(p.Passes) > maxWork:
+		p.work() > maxWork:
 		return fmt.Errorf("%w: argon2id with m=%d,t=%d,p=%d: at most m=%d, t=%d, p=%d and m·t=%d are taken",
 			ErrInvalid, p.MemoryKiB, p.Passes, p.Lanes, maxMemoryKiB, maxPasses, maxLanes, maxWork)
 	}
 	return nil
 }
+
+// work is what a hash costs, in KiB.
+func (p Params) work() uint64 { return uint64(p.MemoryKiB) * uint64(p.Passes) }
 
 // phc is a Hash in its parts.
 type phc struct {

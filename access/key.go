@@ -42,7 +42,8 @@ const (
 	maxSharing = 64
 
 	// maxStretches bounds how often a secret that comes without an ID is hashed.
-	// Secrets that were stretched in yet other ways need their ID.
+	// Secrets that were stretched in yet other ways need their ID. A store that was
+	// filled with those of others before it had one of its own takes one of them.
 	maxStretches = 4
 )
 
@@ -68,7 +69,7 @@ type keyRecord struct {
 func (r keyRecord) version() int { return r.V }
 
 // stretchRecord lists with what secrets were stretched: hashes up to their salt.
-// The first is what this store stretches with.
+// This store stretches with the first that has the parameters of its options.
 type stretchRecord struct {
 	V    int      `json:"v"`
 	With []string `json:"with"`
@@ -288,16 +289,16 @@ func keysWith(in Values, secret Hash) ([]string, error) {
 // Stretching returns what secrets that people chose are stretched with in a
 // store: the same for all of them, so that a secret that comes without the ID of
 // its key is hashed once to find it. It is random, and so another one in each
-// store; a store that has none yet gets the one that is returned with the first
-// such key.
+// store; a store that has none yet with the parameters of the Hasher gets the one
+// that is returned with the first such key. In is nil for a store that is empty.
 func (h *Hasher) Stretching(in Values) (Stretching, error) {
 	if in != nil {
-		var rec stretchRecord
-		if ok, err := found(read(in, stretchKey, &rec)); err != nil {
+		ways, err := stretches(in)
+		if err != nil {
 			return Stretching{}, err
-		} else if ok && len(rec.With) > 0 {
-			p, err := parseStretch(rec.With[0])
-			return Stretching{h, p}, err
+		}
+		if own := h.own(ways); len(own) > 0 && (own[0].Params == h.params || len(ways) == maxStretches) {
+			return Stretching{h, own[0]}, nil
 		}
 	}
 	p := phc{Params: h.params, salt: make([]byte, saltBytes), sum: make([]byte, sumBytes)}

@@ -106,6 +106,7 @@ func TestKeyCost(t *testing.T) {
 	cost("chosen, alone, again", "", "chosen", 0)
 	cost("wrong", "1", "guess", 1)
 	cost("unknown ID", "9", "guess", 1)
+	cost("ID of a random key", "r", "guess", 1)
 	cost("alone and wrong", "", "guess", 1)
 	w.s.Forgive()
 	looked := 0
@@ -356,4 +357,49 @@ func TestSharedSecrets(t *testing.T) {
 	alone("two chosen, of two salts", "chosen", access.ErrDenied)
 	w.update(func(tx *roster.Txn) error { return access.DeleteKey(tx, "c1") })
 	alone("one again, of the second salt", "chosen", nil)
+}
+
+// TestForeignStretching: a store stretches as its own options say, however cheap
+// or dear the hashes are that were imported before it had a key of its own.
+func TestForeignStretching(t *testing.T) {
+	own := access.Params{MemoryKiB: 64, Passes: 2, Lanes: 1}
+	for what, params := range map[string]access.Params{"cheap": quick, "dear": {MemoryKiB: 256, Passes: 4, Lanes: 4}} {
+		w := newWorld(t, func(o *access.Options) { o.Hash.Params = own })
+		foreign, err := access.NewHasher(access.HashOptions{Params: params})
+		is(t, "hasher", err, nil)
+		foreign.Count()
+		for i := range 6 { // more than are tried without an ID
+			way, err := foreign.Stretching(nil)
+			is(t, "stretching", err, nil)
+			hash, err := way.Hash(ctx, "imported")
+			is(t, "hash", err, nil)
+			w.update(func(tx *roster.Txn) error {
+				_, err := access.PutKey(tx, access.Key{ID: fmt.Sprint("imported ", i), User: w.bob, Secret: hash}, w.clock())
+				return err
+			})
+			if i > 0 {
+				continue
+			}
+			for _, id := range []string{"1", "2"} {
+				w.stretched(access.Key{ID: id, User: w.alice}, "chosen "+id)
+			}
+		}
+		w.stretched(access.Key{ID: "3", User: w.alice}, "chosen 3")
+		salts := map[string]bool{}
+		for _, id := range []string{"1", "2", "3"} {
+			_, err := w.s.LoginKey(ctx, "", "chosen "+id, access.KeyUse{Client: office})
+			is(t, what+": key "+id, err, nil)
+			w.view(func(tx *roster.Txn) {
+				k, err := access.GetKey(tx, id)
+				is(t, what, err, nil)
+				stretch := k.Secret.Text()[:strings.LastIndex(k.Secret.Text(), "$")]
+				if salts[stretch] = true; !strings.HasPrefix(stretch, "$argon2id$v=19$m=64,t=2,p=1$") {
+					t.Errorf("%s: key %s is stretched with %s", what, id, stretch)
+				}
+			})
+		}
+		equal(t, what+": salts", len(salts), 1)
+		_, err = w.s.LoginKey(ctx, "imported 5", "imported", access.KeyUse{Client: office})
+		is(t, what+": an imported key by ID", err, nil)
+	}
 }

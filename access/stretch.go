@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -53,13 +54,27 @@ func stretches(in Values) ([]phc, error) {
 	return out, nil
 }
 
+// own returns the one of some ways that h stretches with: the first with its
+// parameters, else the one that makes the most work. It is empty if there are none.
+func (h *Hasher) own(ways []phc) []phc {
+	for i, p := range ways {
+		if p.Params == h.params {
+			return ways[i : i+1]
+		}
+	}
+	if len(ways) == 0 {
+		return nil
+	}
+	return []phc{slices.MaxFunc(ways, func(a, b phc) int { return cmp.Compare(a.work(), b.work()) })}
+}
+
 // candidates returns the hashes that a secret has if it is that of a key.
 func (h *Hasher) candidates(ctx context.Context, ways []phc, secret string) ([]Hash, error) {
 	out := []Hash{hashSecret(secret)}
 	if isRandom(secret) || secret == "" || len(secret) > MaxPassword {
 		return out, nil
 	}
-	for _, p := range slices.Clone(ways) {
+	for _, p := range ways {
 		hash, err := h.with(ctx, secret, p)
 		if err != nil {
 			return nil, err
