@@ -17,6 +17,7 @@ type linkedSource struct {
 	name   string
 	link   *directory.Link
 	source directory.Source
+	log    *slog.Logger
 	id     roster.DirectoryID // 0 if the directory does not exist yet
 }
 
@@ -55,7 +56,7 @@ func openSource(ctx context.Context, e *roster.Engine, c *sourceConfig, log *slo
 		return nil, err
 	}
 	o.Logger = log
-	l := &linkedSource{name: c.Name}
+	l := &linkedSource{name: c.Name, log: log}
 	if l.source, err = c.open(); err != nil {
 		return nil, fmt.Errorf("source %q: %w", c.Name, err)
 	}
@@ -113,10 +114,18 @@ func (all linkedSources) refreshers(directories map[roster.DirectoryID]string) m
 	return out
 }
 
-// Authenticate implements access.PasswordSource. Who logs in is refreshed.
+// Authenticate implements access.PasswordSource. Who logs in is refreshed. Only what
+// the source says of the password denies: a right one is not called wrong, and
+// counted, because there is no room on the disk.
 func (l *linkedSource) Authenticate(ctx context.Context, username, password string) error {
 	_, err := l.link.Login(ctx, username, password)
-	return unavailable(err)
+	if err == nil || errors.Is(err, directory.ErrCredentials) {
+		return err
+	}
+	if ctx.Err() == nil {
+		l.log.Warn("a login was not decided", "source", l.name, "error", err)
+	}
+	return fmt.Errorf("%w: %w", access.ErrUnavailable, err)
 }
 
 // Refresh implements arcgis.Refresher.
