@@ -156,7 +156,7 @@ func (s *Service) CreateKey(ctx context.Context, k Key) (secret string, err erro
 
 // RevokeTokens is the function of that name in an Update of its own.
 func (s *Service) RevokeTokens(ctx context.Context, u roster.UserID) error {
-	_, err := s.e.Update(ctx, func(tx *roster.Txn) error { return RevokeTokens(tx, u, s.o.Now()) })
+	_, err := s.e.Update(ctx, func(tx *roster.Txn) error { return RevokeTokens(tx, u) })
 	return err
 }
 

@@ -156,7 +156,7 @@ func DeleteAccount(to Values, u roster.UserID, now time.Time) error {
 
 // RevokeTokens ends all tokens that were issued to a user, whether it has an
 // account or not. It returns roster.ErrNotFound if there is no such user.
-func RevokeTokens(to Values, u roster.UserID, now time.Time) error {
+func RevokeTokens(to Values, u roster.UserID) error {
 	if !known(to, u) {
 		return fmt.Errorf("tokens of %v: %w", u, roster.ErrNotFound)
 	}

@@ -80,7 +80,7 @@ func TestCurrent(t *testing.T) {
 		{"another password", []entrant{password, token}, another, access.ErrDenied},
 		{"another password", []entrant{key, alone, chosen}, another, nil},
 		{"no account", []entrant{password, token}, func(w *world, tx *roster.Txn) error { return access.DeleteAccount(tx, w.alice, w.clock()) }, access.ErrDenied},
-		{"tokens revoked", []entrant{password, token}, func(w *world, tx *roster.Txn) error { return access.RevokeTokens(tx, w.alice, w.clock()) }, access.ErrDenied},
+		{"tokens revoked", []entrant{password, token}, func(w *world, tx *roster.Txn) error { return access.RevokeTokens(tx, w.alice) }, access.ErrDenied},
 		{"keys of tokens gone", []entrant{token}, func(w *world, tx *roster.Txn) error { return access.NewTokenKey(tx, false, w.clock(), nil) }, access.ErrInvalidToken},
 		{"another key of tokens", []entrant{token}, func(w *world, tx *roster.Txn) error { return access.NewTokenKey(tx, true, w.clock(), nil) }, nil},
 		{"expired", []entrant{token}, func(w *world, _ *roster.Txn) error { w.pass(time.Hour); return nil }, access.ErrInvalidToken},

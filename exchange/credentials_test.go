@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
@@ -297,7 +296,7 @@ func TestCredentialsLeftOut(t *testing.T) {
 		if err := tx.DeleteUser(u); err != nil {
 			return err
 		}
-		return access.RevokeTokens(tx, u+1, time.Now())
+		return access.RevokeTokens(tx, u+1)
 	})
 	if err != nil {
 		t.Fatal(err)

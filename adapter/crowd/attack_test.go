@@ -141,7 +141,7 @@ func TestRightsOfTheMoment(t *testing.T) {
 			return err
 		}, 401},
 		"of that password": {func(w *world, tx *roster.Txn) error {
-			return access.RevokeTokens(tx, w.user(tx, 1900, "boss"), w.Clock.Now())
+			return access.RevokeTokens(tx, w.user(tx, 1900, "boss"))
 		}, 401},
 		"there": {func(w *world, tx *roster.Txn) error { return tx.DeleteUser(w.user(tx, 1900, "boss")) }, 401},
 	} {
