@@ -193,8 +193,8 @@ func Accounts(tx *roster.Txn) iter.Seq2[roster.UserID, error] {
 	}
 }
 
-// Forget deletes what is kept of a user that was deleted: the account and the
-// API keys. Nothing of it is good any more without that; the engine never gives a
+// Forget deletes what is kept of a user that was deleted: the account, the API keys,
+// and which tokens were ended. Nothing of it is good any more without that; the engine never gives a
 // handle twice. It returns roster.ErrExists while the user exists, whose epoch
 // must not be forgotten, and takes time in proportion to all API keys.
 func Forget(tx *roster.Txn, u roster.UserID) error {
@@ -205,6 +205,9 @@ func Forget(tx *roster.Txn, u roster.UserID) error {
 		if _, err = found(err); err != nil {
 			return err
 		}
+	}
+	if _, err := forgetEnded(tx, u, endOfTime); err != nil {
+		return err
 	}
 	for id := range Keys(tx) {
 		k, err := GetKey(tx, id)

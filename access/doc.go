@@ -61,7 +61,7 @@
 //
 // A token is checked without anything being written: it is signed with a key in
 // the engine's data and names the epoch of the account. Another password begins
-// another epoch, as RevokeTokens does. Tokens of a store are good in a restored
+// another epoch, as RevokeTokens does; EndToken ends one token. Tokens of a store are good in a restored
 // backup of it; they are not in the store that its export is imported into.
 //
 // A restored backup brings back what was revoked after it was made. NewTokenKey

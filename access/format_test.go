@@ -2,7 +2,6 @@ package access_test
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -69,6 +68,9 @@ func TestFormatExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.EndToken(ctx, token, "arcgis", access.Binding{Referer: "https://maps.example"}); err != nil {
+		t.Fatal(err)
+	}
 	var shown []string
 	err = e.View(ctx, func(tx *roster.Txn) error {
 		for k := range tx.DataKeys(access.Space, "") {
@@ -76,7 +78,7 @@ func TestFormatExamples(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			shown = append(shown, fmt.Sprintf("%s %s\n", k, v))
+			shown = append(shown, strings.TrimSpace(k+" "+string(v))+"\n")
 		}
 		return nil
 	})

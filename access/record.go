@@ -13,6 +13,7 @@ import (
 // Space is where the records of this package stand among the engine's data:
 //
 //	account/<8 hex digits of the user's handle>   an account
+//	ended/<user>/<16 digits>/<32 digits>          a token that was ended: when it expires, and which
 //	key/<ID>                                      an API key
 //	secret/<32 hex digits>                        IDs of the keys with a secret, a line each
 //	stretch                                       with what secrets of API keys were stretched

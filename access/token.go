@@ -49,6 +49,8 @@ type claims struct {
 	audience string
 	bound    byte
 	to       string // the referer, or the address
+
+	id [16]byte // of the token that was decoded: the beginning of its MAC's SHA-256
 }
 
 var tokenText = base64.RawURLEncoding.Strict()
@@ -91,7 +93,11 @@ func decodeToken(text string, keyOf func(uint32) []byte) (c claims, err error) {
 	if key == nil || !hmac.Equal(mac, sign(key, body)) {
 		return c, errToken
 	}
-	return decodeClaims(body)
+	if c, err = decodeClaims(body); err == nil {
+		sum := sha256.Sum256(mac)
+		c.id = [16]byte(sum[:])
+	}
+	return c, err
 }
 
 // decodeClaims reads a token without its signature.

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (s *Service) CheckToken(ctx context.Context, token, audience string, use Bi
 	var p Principal
 	why := ""
 	err := s.e.View(ctx, func(tx *roster.Txn) (err error) {
-		p, why, err = s.token(tx, token, audience, use)
+		_, p, why, err = s.token(tx, token, audience, use)
 		return err
 	})
 	s.decided(ctx, ByToken, p, use.Client, why, err)
@@ -109,16 +110,17 @@ func (s *Service) CheckToken(ctx context.Context, token, audience string, use Bi
 	return p, nil
 }
 
-func (s *Service) token(tx *roster.Txn, token, audience string, use Binding) (p Principal, why string, err error) {
+// token returns what a token says, and who may use it.
+func (s *Service) token(tx *roster.Txn, token, audience string, use Binding) (c claims, p Principal, why string, err error) {
 	var keys tokenRecord
 	if _, err := found(read(tx, tokenKeyName, &keys)); err != nil {
-		return p, "", err
+		return c, p, "", err
 	}
-	c, err := decodeToken(token, keys.key)
-	if err != nil {
-		return p, "not issued here", ErrInvalidToken
+	if c, err = decodeToken(token, keys.key); err != nil {
+		return c, p, "not issued here", ErrInvalidToken
 	}
-	return s.claimed(tx, &c, audience, use)
+	p, why, err = s.claimed(tx, &c, audience, use)
+	return c, p, why, err
 }
 
 // claimed returns who may use a token that says something.
@@ -137,6 +139,10 @@ func (s *Service) claimed(tx *roster.Txn, c *claims, audience string, use Bindin
 		return p, "issued for another API", ErrInvalidToken
 	case !c.fits(use):
 		return p, "bound to another referer or address", ErrInvalidToken
+	}
+	_, err = tx.Data(Space, c.endedKey())
+	if ended, err := found(err); err != nil || ended {
+		return p, "ended", cmp.Or(err, ErrInvalidToken)
 	}
 	p.still = func(tx *roster.Txn) (Principal, error) { return s.stillToken(tx, c, audience, use) }
 	return p, "", nil

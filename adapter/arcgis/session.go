@@ -138,7 +138,7 @@ func (c *call) nextPage() string {
 // notInPath reports whether a character stands in no path that a page links to.
 func notInPath(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("?#\\", r) }
 
-// signOut ends a session: the browser forgets it.
+// signOut ends a session: the browser forgets it, and its token is no longer good.
 func (c *call) signOut() error {
 	c.format = formatHTML
 	if c.findSession() {
@@ -147,6 +147,12 @@ func (c *call) signOut() error {
 		}
 	}
 	c.setCookie("")
+	if c.session != "" {
+		err := c.o.Access.EndToken(c.r.Context(), c.session, sessionAudience, access.Binding{Client: c.o.Access.ClientAddr(c.r)})
+		if err != nil && !errors.Is(err, access.ErrDenied) { // it may have ended just now
+			return err
+		}
+	}
 	c.w.Header().Set("Location", c.address("", ""))
 	c.w.WriteHeader(http.StatusSeeOther)
 	return nil

@@ -109,6 +109,9 @@ func TestSessionEnds(t *testing.T) {
 	if c := rec.Result().Cookies(); rec.Code != http.StatusSeeOther || len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" {
 		t.Errorf("sign-out: %d %v", rec.Code, rec.Header())
 	}
+	equal(t, "the cookie after the sign-out", isIn(cookie), false)
+	equal(t, "sign-out of a session that has ended", w.with(cookie, request("POST", logout, "")).Code, http.StatusSeeOther)
+	cookie = w.signIn("admin1", "admin's password")
 	equal(t, "sign-out by GET", w.with(cookie, request("GET", logout, "")).Code, http.StatusMethodNotAllowed)
 
 	w.Pass(8*60*60*1e9 + 1)
