@@ -12,6 +12,7 @@ import (
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/adapter/rebilly"
+	"github.com/rosterdb/roster/internal/apitest"
 )
 
 // endpoint is one row of the table of everything that can be asked, with who may.
@@ -170,18 +171,6 @@ func TestDeniesByDefault(t *testing.T) {
 	w.want(401, "", "GET", "/memberships", "")
 }
 
-// between lets something happen after the door.
-type between struct {
-	*access.Door
-	then func()
-}
-
-func (b between) Authenticate(r *http.Request, body url.Values) (access.Principal, error) {
-	p, err := b.Door.Authenticate(r, body)
-	b.then()
-	return p, err
-}
-
 // TestRightsOfTheMoment: what was true at the door is asked again inside.
 func TestRightsOfTheMoment(t *testing.T) {
 	for what, c := range map[string]struct {
@@ -204,7 +193,7 @@ func TestRightsOfTheMoment(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.serve(func(o *rebilly.Options) {
-			o.Authenticator = between{w.s.Door(access.Rebilly()), func() { w.update(func(tx *roster.Txn) error { return c.take(w, tx) }) }}
+			o.Authenticator = apitest.Between{Authenticator: w.s.Door(access.Rebilly()), Then: func() { w.update(func(tx *roster.Txn) error { return c.take(w, tx) }) }}
 		})
 		if got := w.do("root", "PUT", "/organizations/org_1/roles/role_a", `{"permissions":["GetMembershipCollection"]}`); got.Code != c.status {
 			t.Errorf("%s: %d, not %d: %s", what, got.Code, c.status, got.Body)
