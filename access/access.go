@@ -72,8 +72,12 @@ type Service struct {
 }
 
 // New returns a Service for the accounts, keys and tokens that an engine holds.
-// It returns ErrInvalid for hash parameters that are out of bounds.
+// It returns ErrInvalid for hash parameters that are out of bounds, and for a
+// negative life of tokens.
 func New(e *roster.Engine, o Options) (*Service, error) {
+	if o.TokenLife < 0 || o.MaxTokenLife < 0 {
+		return nil, fmt.Errorf("%w: tokens cannot live for %v, and for %v at most", ErrInvalid, o.TokenLife, o.MaxTokenLife)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -66,7 +66,7 @@ func FormatAddress(p netip.Prefix) string {
 // comesFrom reports whether an address is in one of the networks.
 func comesFrom(a netip.Addr, list []netip.Prefix) bool {
 	a = plainAddr(a)
-	return a.IsValid() && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+	return a.IsValid() && slices.ContainsFunc(list, func(p netip.Prefix) bool { return plainPrefix(p).Contains(a) })
 }
 
 func plainAddr(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
