@@ -108,13 +108,15 @@ func FuzzGlob(f *testing.F) {
 	})
 }
 
+// FuzzNames: what is found in a reference leads back to it. References that are no
+// UTF-8 are refused before.
 func FuzzNames(f *testing.F) {
 	f.Add("domain", "The Domain", `domain\jdoe`)
 	f.Add("domain", "x", "jdoe@DOMAIN")
 	f.Add("a@b", `c\d`, `c\d\e@a@b`)
 	f.Fuzz(func(t *testing.T, domain, name, ref string) {
 		local, ok := arcgis.Local(domain, name, ref)
-		if !ok {
+		if !ok || !utf8.ValidString(ref) {
 			return
 		}
 		for _, d := range []string{domain, name} {
