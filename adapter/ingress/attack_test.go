@@ -58,6 +58,42 @@ func TestHugeBodies(t *testing.T) {
 	}
 }
 
+// TestBodiesOfNobody: what takes long to take apart is not taken apart for whoever
+// sends it, with the key in the body or without one.
+func TestBodiesOfNobody(t *testing.T) {
+	w := newWorld(t)
+	names := func(format string) string {
+		var b strings.Builder
+		for i := range 300_000 {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for what, c := range map[string]struct{ kind, body string }{
+		"elements":          {js, `{"user_id":[1` + strings.Repeat(",1", 2_000_000) + `],"api":1}`},
+		"texts":             {js, `{"user_id":[""` + strings.Repeat(`,""`, 1_300_000) + `]}`},
+		"fields":            {js, "{" + names(`"%x":1,`) + `"api":1}`},
+		"values of a form":  {form, strings.Repeat("a&", 2_000_000) + "api=1"},
+		"names of a form":   {form, names("%x&") + "api=1"},
+		"more than allowed": {js, `{"user_id":[1` + strings.Repeat(",1", 210_000) + `]}`},
+	} {
+		a := testing.AllocsPerRun(1, func() {
+			rec := w.send(request("POST", path, 0, c.kind, c.body))
+			if rec.Code != 400 || !strings.Contains(rec.Body.String(), "Too many Users") {
+				t.Errorf("%s: %d %s", what, rec.Code, rec.Body)
+			}
+		})
+		if a > 100_000 {
+			t.Errorf("%s: %v allocations", what, a)
+		}
+	}
+	w.expect("POST", path, js, "{"+names(`"%x":1,`)[:20_000]+`"":1}`, 400, failed("Invalid JSON"))
+	w.expect("POST", path, form, names("%x&")[:20_000], 400, failed("Invalid Form Parameters"))
+	// As much as there may be.
+	w.expect("POST", path, js, `{"group_id":10,"user_id":[15`+strings.Repeat(",15", 190_000)+`]}`, 200, `{"message":"1 User Groups were Added for 1 Users.","added":1}`)
+	w.expect("POST", path, form, "group_id=11"+strings.Repeat("&user_id[]=15", 190_000), 200, `{"message":"1 User Groups were Added for 1 Users.","added":1}`)
+}
+
 // TestHeaderTricks: types that contradict each other, methods in headers.
 func TestHeaderTricks(t *testing.T) {
 	w := newWorld(t)

@@ -212,8 +212,7 @@ func (a *api) authenticate(w http.ResponseWriter, r *http.Request) (access.Princ
 	in, unread = a.params(w, r)
 	if !known {
 		if err := ask(in.texts()); err != nil {
-			var large *failure
-			if errors.As(unread, &large) && large == errTooLarge {
+			if errors.Is(unread, errTooLarge) || errors.Is(unread, errTooMany) {
 				err = unread // what it holds is not known
 			}
 			return p, nil, err

@@ -85,7 +85,11 @@ func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 	case len(data) == 0:
 		return all, nil
 	}
-	body, err := parseBody(r.Header.Values("Content-Type"), data)
+	kind := r.Header.Values("Content-Type")
+	if a.tooMany(kind, data) {
+		return all, errTooMany
+	}
+	body, err := parseBody(kind, data)
 	for name, values := range body {
 		if len(values) > 0 {
 			all[name] = values
@@ -93,6 +97,24 @@ func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 	}
 	return all, err
 }
+
+// tooMany reports whether a body holds more values than any request needs. It is
+// taken apart before anybody knows who sent it, and each value takes many times its
+// length.
+func (a *api) tooMany(contentType []string, data []byte) bool {
+	between := ","
+	switch kind, _, _ := web.MediaType(contentType); kind {
+	case "application/json":
+	case "application/x-www-form-urlencoded":
+		between = "&"
+	default:
+		return false
+	}
+	return bytes.Count(data, []byte(between)) > 4*a.o.MaxList
+}
+
+// maxNames is how many parameters a request may have, by their names.
+const maxNames = 1000
 
 // parseBody reads a body of one of the three types.
 func parseBody(contentType []string, data []byte) (params, error) {
@@ -112,22 +134,26 @@ func parseBody(contentType []string, data []byte) (params, error) {
 func parseForm(s string) (params, error) {
 	out := params{}
 	for f, err := range web.Fields(s) {
-		if err != nil {
+		if err != nil || !out.add(f.Name, f.Value) {
 			return out, errForm
 		}
-		out.add(f.Name, f.Value)
 	}
 	return out, nil
 }
 
-// add adds a field of a form. user_id[] and user_id[0] are elements of user_id.
-func (p params) add(name, text string) {
+// add adds a field of a form, unless there are too many. user_id[] and user_id[0] are
+// elements of user_id.
+func (p params) add(name, text string) bool {
 	v := value{text: text}
 	if open := strings.IndexByte(name, '['); open > 0 && strings.HasSuffix(name, "]") {
 		v.bad = strings.Contains(name[open+1:len(name)-1], "[") // an array in an array
 		name, v.element = name[:open], true
 	}
+	if _, known := p[name]; !known && len(p) == maxNames {
+		return false
+	}
 	p[name] = append(p[name], v)
+	return true
 }
 
 func parseMultipart(data []byte, boundary string) (params, error) {
@@ -148,7 +174,9 @@ func parseMultipart(data []byte, boundary string) (params, error) {
 		if err != nil || name == "" || part.FileName() != "" || !utf8.ValidString(name) || !utf8.Valid(text) {
 			return out, errForm
 		}
-		out.add(name, string(text))
+		if !out.add(name, string(text)) {
+			return out, errForm
+		}
 	}
 }
 
@@ -162,7 +190,7 @@ func parseJSON(data []byte) (params, error) {
 		return nil, errJSON
 	}
 	fields, ok := web.Object(data)
-	if !ok {
+	if !ok || len(fields) > maxNames {
 		return nil, errJSON
 	}
 	out := params{}
@@ -190,27 +218,22 @@ func parseJSON(data []byte) (params, error) {
 // scalar reads a text or a number; null is nothing. A number that is whole is
 // written as such.
 func scalar(raw json.RawMessage) (v value, is bool) {
-	var any any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if d.Decode(&any) != nil {
-		return value{bad: true, text: string(raw)}, true
-	}
-	switch x := any.(type) {
-	case nil:
+	text := string(raw)
+	switch raw[0] {
+	case 'n':
 		return v, false
-	case string:
-		return value{text: x}, true
-	case json.Number:
-		text := x.String()
-		if strings.ContainsAny(text, ".eE") {
-			f, err := x.Float64()
-			if err != nil || f != math.Trunc(f) || f < 0 || f > 1<<53 {
-				return value{bad: true, text: text}, true
-			}
-			text = strconv.FormatUint(uint64(f), 10)
-		}
-		return value{text: text}, true
+	case '{', '[', 't', 'f':
+		return value{bad: true, text: text}, true
+	case '"':
+		bad := json.Unmarshal(raw, &text) != nil
+		return value{bad: bad, text: text}, true
 	}
-	return value{bad: true, text: string(raw)}, true
+	if strings.ContainsAny(text, ".eE") {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || f != math.Trunc(f) || f < 0 || f > 1<<53 {
+			return value{bad: true, text: text}, true
+		}
+		text = strconv.FormatUint(uint64(f), 10)
+	}
+	return value{text: text}, true
 }
