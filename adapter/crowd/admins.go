@@ -1,7 +1,9 @@
 package crowd
 
 import (
+	"cmp"
 	"encoding/json"
+	"iter"
 	"slices"
 
 	"github.com/rosterdb/roster"
@@ -34,17 +36,23 @@ func (c *call) admins() (any, error) {
 		if err != nil {
 			return err
 		}
-		out, err = c.pageOfAdmins(tx, groups, users, "", at)
+		out, err = c.pageOfAdmins(tx, slices.Values(groups), users, "", at)
 		return err
 	})
 	return out, err
 }
 
 // pageOfAdmins returns a page of groups and, behind them, of users whom a text
-// finds.
-func (c *call) pageOfAdmins(tx *roster.Txn, groups []roster.GroupID, users roster.Set, text string, at window) (out page[admin], err error) {
-	r := c.reader(tx)
-	shown, last := cut(slices.Values(groups), at)
+// finds. It walks through the groups up to the end of the page.
+func (c *call) pageOfAdmins(tx *roster.Txn, groups iter.Seq[roster.GroupID], users roster.Set, text string, at window) (out page[admin], err error) {
+	r, n := c.reader(tx), 0
+	shown, last := cut(func(yield func(roster.GroupID) bool) {
+		for g := range groups {
+			if n++; !yield(g) {
+				return
+			}
+		}
+	}, at)
 	values, err := each(shown, r.adminGroup)
 	if err != nil {
 		return out, err
@@ -52,7 +60,7 @@ func (c *call) pageOfAdmins(tx *roster.Txn, groups []roster.GroupID, users roste
 	if !last {
 		return newPage(values, at, false), nil
 	}
-	rest := window{max(at.start-len(groups), 0), at.limit - len(values)}
+	rest := window{max(at.start-n, 0), at.limit - len(values)} // the n groups are all there are
 	found, err := c.findUsers(tx, users, text, 0, rest)
 	if err != nil {
 		return out, err
@@ -83,35 +91,42 @@ func (c *call) suggestAdmins() (any, error) {
 		if err != nil {
 			return err
 		}
-		groups, err := c.possibleAdmins(tx, who, g, d, params.Get("search"))
+		groups, failed, err := c.possibleAdmins(tx, who, g, d, params.Get("search"))
 		if err != nil {
 			return err
 		}
 		out, err = c.pageOfAdmins(tx, groups, users.AndNot(are), params.Get("search"), at)
-		return err
+		return cmp.Or(failed(), err)
 	})
 	return out, err
 }
 
-// possibleAdmins returns the groups of a directory that could administer a group
-// and do not, of those that somebody sees.
-func (c *call) possibleAdmins(tx *roster.Txn, who access.Principal, g roster.GroupID, d roster.DirectoryID, text string) ([]roster.GroupID, error) {
+// possibleAdmins yields the groups of a directory that could administer a group
+// and do not, of those that somebody sees, as matching does.
+func (c *call) possibleAdmins(
+	tx *roster.Txn, who access.Principal, g roster.GroupID, d roster.DirectoryID, text string,
+) (possible iter.Seq[roster.GroupID], failed func() error, err error) {
 	are, err := tx.AdminGroups(g)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	all := tx.GroupsByName()
 	if !everything(who) {
 		seen, err := tx.Administered(who.User)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all = slices.Values(seen)
 	}
-	out := slices.Collect(c.matching(tx, all, &criteria{text: text, directories: []roster.DirectoryID{d}}))
+	fit, failed := c.matching(tx, all, &criteria{text: text, directories: []roster.DirectoryID{d}})
 	is := among(are)
-	out = slices.DeleteFunc(out, func(a roster.GroupID) bool { return is[a] })
-	return out, c.r.Context().Err()
+	return func(yield func(roster.GroupID) bool) {
+		for a := range fit {
+			if !is[a] && !yield(a) {
+				return
+			}
+		}
+	}, failed, nil
 }
 
 // decodeEntities reads [{"id","type"}, ...].
@@ -120,6 +135,9 @@ func decodeEntities(data []byte) ([]entity, error) {
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal(data, &list); err != nil || list == nil {
 		return nil, badRequest(must)
+	}
+	if len(list) > maxEntities {
+		return nil, errTooLarge
 	}
 	out := make([]entity, len(list))
 	for i, fields := range list {

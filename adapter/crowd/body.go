@@ -72,6 +72,10 @@ func field[T any](fields map[string]json.RawMessage, name, must string, to *T) e
 	return nil
 }
 
+// maxEntities is how many entities a request may name: nobody else changes anything
+// while it is found out what they mean.
+const maxEntities = 200_000
+
 // ids reads {"ids": ["...", ...]}.
 func (c *call) ids() ([]string, error) {
 	data, err := c.body(false)
@@ -89,6 +93,9 @@ func decodeIDs(fields map[string]json.RawMessage) ([]string, error) {
 	var list []*string
 	if err := field(fields, "ids", "a list of texts", &list); err != nil {
 		return nil, err
+	}
+	if len(list) > maxEntities {
+		return nil, errTooLarge
 	}
 	ids := make([]string, len(list))
 	for i, id := range list {

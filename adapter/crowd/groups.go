@@ -105,32 +105,50 @@ func (c *call) listGroups(tx *roster.Txn, who access.Principal, q *criteria, at 
 		}
 		all = slices.Values(groups)
 	}
-	found, last := cut(c.matching(tx, all, q), at)
-	if err := c.r.Context().Err(); err != nil {
-		return out, err // the walk may have ended early
+	matching, failed := c.matching(tx, all, q)
+	found, last := cut(matching, at)
+	if err := failed(); err != nil { // the walk may have ended early
+		return out, err
 	}
 	values, err := each(found, c.reader(tx).group)
 	return newPage(values, at, last), err
 }
 
-// matching yields the groups that fit, and ends when the request is given up.
-func (c *call) matching(tx *roster.Txn, all iter.Seq[roster.GroupID], q *criteria) iter.Seq[roster.GroupID] {
+// matching yields the groups that fit, and ends when the request is given up or a
+// record cannot be read, which failed tells.
+func (c *call) matching(tx *roster.Txn, all iter.Seq[roster.GroupID], q *criteria) (fit iter.Seq[roster.GroupID], failed func() error) {
 	part := text.Fold(strings.TrimSpace(q.text))
+	r := c.reader(tx)
+	var err error
 	return func(yield func(roster.GroupID) bool) {
-		i := 0
 		for g := range all {
-			if i++; i%patience == 0 && c.r.Context().Err() != nil {
+			if err = r.step(); err != nil {
 				return
 			}
 			fits := part == "" || strings.Contains(text.Fold(tx.GroupName(g)), part)
-			if fits && len(q.directories) > 0 {
-				fits = slices.ContainsFunc(q.directories, func(d roster.DirectoryID) bool { return inDirectory(tx, g, d) })
+			if fits {
+				fits, err = q.holds(tx, g)
 			}
-			if fits && !yield(g) {
+			if err != nil || fits && !yield(g) {
 				return
 			}
 		}
+	}, func() error { return err }
+}
+
+// holds reports whether a group belongs to one of the directories that are asked
+// for. Of one that is told from memory; of several the record says it, however many
+// there are.
+func (q *criteria) holds(tx *roster.Txn, id roster.GroupID) (bool, error) {
+	switch len(q.directories) {
+	case 0:
+		return true, nil
+	case 1:
+		return inDirectory(tx, id, q.directories[0]), nil
 	}
+	g, err := tx.Group(id)
+	_, is := slices.BinarySearch(q.directories, g.Directory)
+	return is, err
 }
 
 // subgroups lists the groups nested directly in the group of the path, by name.

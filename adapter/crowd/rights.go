@@ -115,16 +115,40 @@ func (c *call) pathUser(tx *roster.Txn, who access.Principal) (u roster.UserID, 
 func (c *call) managedDirectories() (any, error) {
 	out := []directory{}
 	err := c.view(func(tx *roster.Txn, who access.Principal) error {
+		manages, err := c.managed(tx, who)
+		if err != nil {
+			return err
+		}
 		for _, d := range tx.Directories() {
-			may, err := manages(tx, who, d.ID)
-			if err != nil {
-				return err
-			}
-			if may {
+			if manages(d.ID) {
 				out = append(out, showDirectory(d))
 			}
 		}
-		return c.r.Context().Err()
+		return nil
 	})
 	return out, err
+}
+
+// managed is manages for all directories at once.
+func (c *call) managed(tx *roster.Txn, who access.Principal) (func(roster.DirectoryID) bool, error) {
+	if everything(who) {
+		return func(roster.DirectoryID) bool { return true }, nil
+	}
+	groups, err := tx.Administered(who.User)
+	if err != nil {
+		return nil, err
+	}
+	is := map[roster.DirectoryID]bool{}
+	r := c.reader(tx)
+	for _, id := range groups {
+		if err := r.step(); err != nil {
+			return nil, err
+		}
+		g, err := tx.Group(id)
+		if err != nil {
+			return nil, err
+		}
+		is[g.Directory] = true
+	}
+	return func(d roster.DirectoryID) bool { return is[d] }, nil
 }
