@@ -48,15 +48,15 @@ func usersByID(tx *roster.Txn, ids []string) (out []roster.UserID) {
 	return out
 }
 
-// usersByText returns the users one of whose texts is one of those of a condition.
-// The search finds them, and some more, whose records are read to tell.
-func (c *call) usersByText(tx *roster.Txn, cl *clause, fields uint8, of func(*roster.User) string) (roster.Set, error) {
+// usersByText returns the users of a set, nil for all, one of whose texts is one of
+// those of a condition. The search finds them, and some more, whose records are read
+// to tell.
+func (c *call) usersByText(tx *roster.Txn, within *roster.Set, cl *clause, fields uint8, of func(*roster.User) string) (roster.Set, error) {
 	var found []roster.UserID
-	looked := 0
 	positive := *cl
 	positive.not = false
-	for _, text := range cl.texts {
-		q := roster.SearchQuery{Text: text, Fields: fields, Limit: 1000}
+	for _, text := range slices.Compact(slices.Sorted(slices.Values(cl.texts))) {
+		q := roster.SearchQuery{Text: text, Fields: fields, Within: within, Limit: 1000}
 		for {
 			page, err := tx.Search(q)
 			if errors.Is(err, roster.ErrInvalid) {
@@ -64,6 +64,9 @@ func (c *call) usersByText(tx *roster.Txn, cl *clause, fields uint8, of func(*ro
 			}
 			if err != nil {
 				return roster.Set{}, err
+			}
+			if c.read += len(page.Users); c.read > c.h.o.MaxScan || c.read == c.h.o.MaxScan && page.Next != "" {
+				return roster.Set{}, tooMany(cl.field, c.h.o.MaxScan)
 			}
 			for _, u := range page.Users {
 				rec, err := tx.User(u)
@@ -74,12 +77,8 @@ func (c *call) usersByText(tx *roster.Txn, cl *clause, fields uint8, of func(*ro
 					found = append(found, u)
 				}
 			}
-			looked += len(page.Users)
 			if q.After = page.Next; q.After == "" {
 				break
-			}
-			if looked >= c.h.o.MaxScan {
-				return roster.Set{}, tooMany(cl.field, c.h.o.MaxScan)
 			}
 			if err := c.ctx.Err(); err != nil {
 				return roster.Set{}, err
@@ -95,15 +94,16 @@ func tooMany(field string, most int) error {
 }
 
 // matching returns the users that a condition on users means, whether or not it is
-// negated: that is for the caller to apply.
-func (c *call) matching(tx *roster.Txn, cl *clause) (roster.Set, error) {
+// negated: that is for the caller to apply. Whoever is outside of a set, nil for all,
+// may be left out.
+func (c *call) matching(tx *roster.Txn, within *roster.Set, cl *clause) (roster.Set, error) {
 	switch cl.field {
 	case "user.id", "id":
 		return asSet(tx, usersByID(tx, cl.texts))
 	case "user.email", "email":
-		return c.usersByText(tx, cl, roster.Email, func(u *roster.User) string { return u.Email })
+		return c.usersByText(tx, within, cl, roster.Email, func(u *roster.User) string { return u.Email })
 	case "user.name", "name":
-		return c.usersByText(tx, cl, roster.FullName|roster.Username, nameOf)
+		return c.usersByText(tx, within, cl, roster.FullName|roster.Username, nameOf)
 	case "status":
 		return activeness(tx, cl)
 	}

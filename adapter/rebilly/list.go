@@ -79,13 +79,8 @@ func (l *lister) collect() error {
 	if err != nil {
 		return err
 	}
-	l.users = make([]roster.Set, len(l.filters))
-	for i := range l.filters {
-		if f := &l.filters[i]; strings.HasPrefix(f.field, "user.") {
-			if l.users[i], err = l.matching(l.tx, f); err != nil {
-				return err
-			}
-		}
+	if err := l.findUsers(orgs); err != nil {
+		return err
 	}
 	for i, id := range orgs {
 		if i%256 == 0 {
@@ -101,6 +96,33 @@ func (l *lister) collect() error {
 	return nil
 }
 
+// findUsers finds who matches the conditions on users. Those of a few organisations
+// are looked for among their members: of others nothing is to be seen, not even that
+// they are too many.
+func (l *lister) findUsers(orgs []string) (err error) {
+	const few = 100
+	var within *roster.Set
+	if len(orgs) <= few {
+		within = new(roster.Set)
+		for _, id := range orgs {
+			members, err := l.tx.OrgMembers(id)
+			if err != nil {
+				return err
+			}
+			*within = within.Or(members)
+		}
+	}
+	l.users = make([]roster.Set, len(l.filters))
+	for i := range l.filters {
+		if f := &l.filters[i]; strings.HasPrefix(f.field, "user.") {
+			if l.users[i], err = l.matching(l.tx, within, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // organizations returns the IDs of the organisations that the list may come from,
 // each once, by ID: the fewest that are known to be enough.
 func (l *lister) organizations() (ids []string, err error) {
@@ -110,12 +132,8 @@ func (l *lister) organizations() (ids []string, err error) {
 	case orgs != nil:
 		ids = orgs
 	case users != nil:
-		for _, u := range usersByID(l.tx, users) {
-			of, err := l.tx.OrganizationsOf(u)
-			if err != nil {
-				return nil, err
-			}
-			ids = append(ids, of...)
+		if ids, err = l.organizationsOf(usersByID(l.tx, users)); err != nil {
+			return nil, err
 		}
 	default:
 		if ids, err = l.reachable(l.tx, "organization.id"); err != nil {
@@ -136,6 +154,28 @@ func (l *lister) organizations() (ids []string, err error) {
 	}
 	slices.SortFunc(out, compareText)
 	return slices.Compact(out), nil
+}
+
+// organizationsOf returns the IDs of the organisations that some users are in, each
+// once. Those of one user are its own affair; of several there must not be too many.
+func (l *lister) organizationsOf(users []roster.UserID) (ids []string, err error) {
+	known := map[string]bool{}
+	for _, u := range users {
+		of, err := l.tx.OrganizationsOf(u)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range of {
+			if !known[id] {
+				known[id] = true
+				ids = append(ids, id)
+			}
+		}
+		if len(users) > 1 && len(ids) > l.h.o.MaxScan {
+			return nil, tooMany("user.id", l.h.o.MaxScan)
+		}
+	}
+	return ids, nil
 }
 
 // reachable returns the IDs of the organisations that the caller has to do with.

@@ -2,6 +2,7 @@ package rebilly_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -256,6 +257,65 @@ func TestTooMany(t *testing.T) {
 	w.want(422, "root", "GET", "/memberships", "")
 	w.want(422, "root", "GET", "/organizations", "")
 	w.want(200, "root", "GET", "/memberships?filter=organization.id:org_1", "")
+}
+
+// TestTooManyNames: records that are read to tell who is called so are counted over
+// all of a request, and only of those who can be on the list.
+func TestTooManyNames(t *testing.T) {
+	w := newWorld(t, func(o *rebilly.Options) { o.MaxScan = 4 })
+	w.update(func(tx *roster.Txn) error {
+		for i := range 9 {
+			u, err := tx.CreateUser(roster.User{Directory: 1, Username: fmt.Sprint("u", i), FullName: fmt.Sprint("Same ", i), Email: fmt.Sprintf("u%d@same.example", i), UID: fmt.Sprint("same_", i)})
+			if err == nil && i < 3 {
+				_, err = tx.PutOrgMembership(roster.OrgMembership{Organization: "org_1", User: u})
+			}
+			if i > 0 && err == nil {
+				_, err1 := tx.PutOrganization(roster.Organization{ID: fmt.Sprint("other_", i)})
+				_, err2 := tx.PutOrgMembership(roster.OrgMembership{Organization: fmt.Sprint("other_", i), User: u})
+				err = errors.Join(err1, err2)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	names := func(n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf("Same%%20%d", i))
+		}
+		return strings.Join(all, ",")
+	}
+	for query, status := range map[string]int{
+		"filter=user.name:" + names(3):                                                 200,
+		"filter=user.name:" + names(9):                                                 200, // six of them are in nothing that the owner sees
+		"filter=user.name:Same":                                                        200,
+		"filter=user.name:" + strings.Repeat("Same%200,", 20) + "Same%200":             200,
+		"filter=user.name:" + names(3) + ";user.email:u0@same.example":                 200,
+		"filter=user.name:" + names(3) + ";user.email:u0@same.example,u1@same.example": 422,
+		"filter=user.name:!" + names(2) + ";user.name:" + names(3):                     422,
+	} {
+		for _, path := range []string{"/memberships?", "/organizations/org_1/memberships?", "/memberships?filter=organization.id:org_1;" /* and the filter */} {
+			if strings.HasSuffix(path, ";") {
+				query = strings.TrimPrefix(query, "filter=")
+			}
+			w.want(status, "owner", "GET", path+query, "")
+		}
+	}
+	if _, total := w.list("owner", "/memberships?filter=user.name:"+names(9)); total != "3" {
+		t.Error(total)
+	}
+	if _, total := w.list("owner", "/memberships?filter=user.name:!Same%200"); total != "7" {
+		t.Error(total)
+	}
+	rec := w.want(200, "owner", "GET", "/users?filter=name:"+names(9), "")
+	if total := rec.Header().Get("Pagination-Total"); total != "3" {
+		t.Error(total)
+	}
+	w.want(422, "root", "GET", "/users?filter=name:"+names(9), "")
+	w.want(422, "root", "GET", "/memberships?filter=user.id:same_1,same_2,same_3,same_4,same_5", "")
+	w.want(200, "root", "GET", "/memberships?filter=user.id:same_0,same_1,same_2,usr_owner,usr_plain", "")
 }
 
 // TestSortByDefault: false comes before true, and "-" turns that around.

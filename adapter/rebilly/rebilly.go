@@ -161,6 +161,7 @@ type call struct {
 	ids   []string // of the path
 	query params
 	body  object
+	read  int // records of users, for what no set says
 }
 
 // answer is what is sent back. A nil body is none.

@@ -36,7 +36,7 @@ func (c *call) listUsers() (a answer, err error) {
 			return err
 		}
 		for i := range filters {
-			matching, err := c.matching(tx, &filters[i])
+			matching, err := c.matching(tx, &set, &filters[i])
 			if err != nil {
 				return err
 			}
