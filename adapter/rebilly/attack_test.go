@@ -55,6 +55,25 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
+// TestManyMistakes: a body with very many mistakes is not answered with a text that is
+// many times as long.
+func TestManyMistakes(t *testing.T) {
+	w := newWorld(t)
+	list := "[1" + strings.Repeat(",1", 1000) + "]"
+	for _, body := range []string{
+		`{"acl":[{"permissions":` + list + "}" + strings.Repeat(`,{"permissions":`+list+"}", 400) + `]}`,
+		`{"acl":[{"permissions":1}` + strings.Repeat(`,{"permissions":1}`, 40_000) + `]}`,
+		`{"permissions":` + list + `,"roleIds":` + list + `,"allowedIps":` + list + `}`,
+	} {
+		for _, path := range []string{"/roles/new", "/memberships/org_1/usr_1"} {
+			rec := w.do("owner", "PUT", path, body)
+			if p := decode[problem](t, rec); rec.Code/100 == 4 && (len(p.InvalidFields) > 100 || rec.Body.Len() > 64<<10) {
+				t.Errorf("%s %.30s: %d fields, %d bytes", path, body, len(p.InvalidFields), rec.Body.Len())
+			}
+		}
+	}
+}
+
 // TestHostileBodyIsNotRead: who is not let in sends nothing that is looked at.
 func TestHostileBodyIsNotRead(t *testing.T) {
 	w := newWorld(t)

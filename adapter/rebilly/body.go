@@ -23,6 +23,7 @@ const (
 	maxEmail = 100 // characters
 	maxItems = 1024
 	maxItem  = 200 // characters of a permission
+	maxWrong = 100 // fields that an error names
 )
 
 // readObject reads a body.
@@ -91,10 +92,14 @@ type reader struct {
 }
 
 func (o *reader) fail(field, format string, args ...any) {
+	if len(o.wrong) == maxWrong {
+		return
+	}
 	o.wrong = append(o.wrong, invalidField{field, fmt.Sprintf(format, args...)})
 }
 
-// err returns a 422 that names all fields that are wrong.
+// err returns a 422 that names the fields that are wrong, the first of them if they
+// are very many.
 func (o *reader) err() error {
 	if len(o.wrong) == 0 {
 		return nil

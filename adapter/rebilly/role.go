@@ -161,6 +161,10 @@ func (o *reader) acl() (permissions []string, scopes []invalidScope) {
 		o.fail("acl", "Must be a list of objects.")
 		return nil, nil
 	}
+	if len(list) > maxItems {
+		o.fail("acl", "Must have at most %d elements.", maxItems)
+		return nil, nil
+	}
 	for i, item := range list {
 		at := fmt.Sprintf("acl.%d", i)
 		in := reader{object: item}
