@@ -138,9 +138,13 @@ func (c *call) nextPage() string {
 // notInPath reports whether a character stands in no path that a page links to.
 func notInPath(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("?#\\", r) }
 
-// signOut ends a session: the browser forgets it, and its token is no longer good.
+// signOut ends a session: the browser forgets it, and its token is no longer good. A
+// browser would forget it for another site too, which sends no cookie.
 func (c *call) signOut() error {
 	c.format = formatHTML
+	if c.origins.Check(c.r) != nil {
+		return errForm
+	}
 	if c.findSession() {
 		if err := c.checkForm(); err != nil {
 			return err

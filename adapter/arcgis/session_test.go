@@ -93,6 +93,22 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// TestSignOutOfAnotherSite: browsers send no cookie with what another site asks for,
+// and would still do what an answer says about it.
+func TestSignOutOfAnotherSite(t *testing.T) {
+	w := newWorld(t)
+	for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
+		rec := w.do(request("POST", "/arcgis/admin/logout", "", header...))
+		if rec.Code != 403 || rec.Header().Get("Set-Cookie") != "" {
+			t.Errorf("%v: %d %v", header, rec.Code, rec.Header())
+		}
+	}
+	rec := w.do(request("POST", "/arcgis/admin/logout", "", "Sec-Fetch-Site", "same-origin"))
+	if rec.Code != 303 || !strings.Contains(rec.Header().Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("a session that has ended: %d %v", rec.Code, rec.Header())
+	}
+}
+
 func TestSessionEnds(t *testing.T) {
 	w := newWorld(t)
 	cookie := w.signIn("admin1", "admin's password")
