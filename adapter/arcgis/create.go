@@ -170,8 +170,9 @@ func (c *call) makeUser(n *names, u *newUser, org string) (roster.UserID, error)
 	taken := badRequest(fmt.Sprintf("User '%s' already exists.", u.username))
 	if !u.enterprise {
 		// Two accounts of one name in different directories could not be told apart
-		// by whoever logs in with that name alone.
-		if found, _ := lookup(n, name, n.userIn); len(found) > 0 {
+		// by whoever logs in with that name alone, for which capital letters do not
+		// count.
+		if found, _ := lookup(n, name, n.tx.UserByName); len(found) > 0 {
 			return 0, taken
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -55,6 +56,7 @@ var (
 	errInvalidToken  = &apiError{code: codeInvalidToken, messages: []string{"Invalid token."}, auth: true}
 	errForbidden     = &apiError{code: http.StatusForbidden, messages: []string{"You do not have permissions to access this resource or perform this operation."}, auth: true}
 	errBusy          = &apiError{code: http.StatusServiceUnavailable, messages: []string{"The service is busy. Try again later."}, after: time.Second}
+	errUnchangeable  = &apiError{code: http.StatusServiceUnavailable, messages: []string{"Nothing can be changed at the moment."}}
 	errInternal      = &apiError{code: http.StatusInternalServerError, messages: []string{"The operation failed. The log of the server says why."}}
 )
 
@@ -70,9 +72,11 @@ var answers = []struct {
 	{access.ErrThrottled, &apiError{code: http.StatusTooManyRequests, messages: []string{"There were too many failed logins. Try again later."}, auth: true}},
 	{access.ErrBusy, errBusy},
 	{access.ErrUnavailable, &apiError{code: http.StatusServiceUnavailable, messages: []string{"The identity source cannot be asked. Try again later."}}},
+	{ErrTooMuch, &apiError{code: http.StatusConflict, messages: []string{"The identity source would take away so much that nothing was changed. Somebody who runs the server has to look at it and force it."}}},
 	{roster.ErrSearchNotReady, &apiError{code: http.StatusServiceUnavailable, messages: []string{"The search index is being built. Try again later, or without a filter."}, after: 5 * time.Second}},
 	{roster.ErrDiskFull, &apiError{code: http.StatusServiceUnavailable, messages: []string{"There is no room on the disk of the server. Nothing was changed."}}},
-	{roster.ErrReadOnly, &apiError{code: http.StatusServiceUnavailable, messages: []string{"Nothing can be changed at the moment."}}},
+	{roster.ErrReadOnly, errUnchangeable},
+	{roster.ErrFailed, errUnchangeable},
 	{roster.ErrClosed, errBusy},
 	{context.DeadlineExceeded, errBusy},
 	{context.Canceled, errBusy},
@@ -87,6 +91,9 @@ func (c *call) told(err error) *apiError {
 		if !errors.Is(err, a.is) {
 			continue
 		}
+		if told := a.as.code; told >= http.StatusInternalServerError || told == http.StatusConflict {
+			c.o.Logger.Log(c.r.Context(), c.loudness(), "arcgis: an operation was not carried out", "path", c.r.URL.EscapedPath(), "code", told, "error", err)
+		}
 		told := *a.as
 		if wait, ok := errors.AsType[*access.ThrottledError](err); ok {
 			told.after = wait.After
@@ -95,6 +102,15 @@ func (c *call) told(err error) *apiError {
 	}
 	c.o.Logger.Error("arcgis: an operation failed", "path", c.r.URL.EscapedPath(), "error", err)
 	return errInternal
+}
+
+// loudness is how loud the log says what somebody else has to see to: not if whoever
+// asked has gone.
+func (c *call) loudness() slog.Level {
+	if c.r.Context().Err() != nil {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // fail answers with an error.

@@ -2,6 +2,7 @@ package arcgis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,8 +17,9 @@ import (
 // lines). When it returns, what it changed can be read. It must be safe for
 // concurrent use.
 //
-// An error that wraps access.ErrUnavailable says that the source cannot be asked;
-// the text of any other is for the Logger only.
+// An error that wraps access.ErrUnavailable says that the source cannot be asked,
+// one that wraps ErrTooMuch that nothing was changed because too much would go. The
+// text of any error is for the Logger only.
 type Refresher interface {
 	// Refresh asks the source which groups users belong to, and writes what is
 	// different, as one Update if it can. Users are named by username, without
@@ -30,6 +32,11 @@ type Refresher interface {
 	// them.
 	RefreshGroups(ctx context.Context, actor string, groups ...string) (unknown []string, err error)
 }
+
+// ErrTooMuch is what a Refresher returns that holds back a change which somebody has
+// to look at: one that would remove an uncommonly large part of what there is, as
+// when a source has been emptied by mistake. The host wraps its own error in it.
+var ErrTooMuch = errors.New("arcgis: the identity source would take away too much")
 
 // errNoSource is told when there is nobody to ask.
 var errNoSource = badRequest("This operation needs enterprise groups, and no identity source is configured for them. Nothing was refreshed.")

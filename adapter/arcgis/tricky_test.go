@@ -110,6 +110,31 @@ func TestSourceThatFails(t *testing.T) {
 	if !strings.Contains(w.log.String(), "secret123") {
 		t.Error("the log does not say why")
 	}
+	w.source.err = fmt.Errorf("would remove 9 of 10 secret789: %w", arcgis.ErrTooMuch)
+	got = w.post(w.admin, users+"/refreshMembership", "users", "jdoe")
+	equal(t, "a guard", got, `{"status":"error","messages":["The identity source would take away so much that nothing was changed. Somebody who runs the server has to look at it and force it."],"code":409}`)
+	if !strings.Contains(w.log.String(), "9 of 10 secret789") {
+		t.Error("the log does not say what would go")
+	}
+}
+
+// TestFailedEngine: an engine that can no longer write says so, and keeps why to itself.
+func TestFailedEngine(t *testing.T) {
+	w := newWorld(t)
+	w.source.err = fmt.Errorf("disk secret: %w", roster.ErrFailed)
+	got := w.post(w.admin, users+"/refreshMembership", "users", "jdoe")
+	equal(t, "failed", got, `{"status":"error","messages":["Nothing can be changed at the moment."],"code":503}`)
+}
+
+// TestCreateUserOfACase: where capital letters count, they still do not for logging in.
+func TestCreateUserOfACase(t *testing.T) {
+	w := newWorld(t, func(o *arcgis.Options) {
+		o.Store.Users.Properties = map[string]string{"caseSensitive": "true"}
+	})
+	before := w.e.Revision()
+	got := w.post(w.admin, users+"/createUser", "username", "ATURING", "password", "a password 1", "role", "org_user")
+	equal(t, "of another case", got, `{"status":"error","messages":["User 'ATURING' already exists."],"code":400}`)
+	equal(t, "revision", w.e.Revision(), before)
 }
 
 func TestHasMoreIsExact(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -139,18 +140,12 @@ func TestServeRefresh(t *testing.T) {
 	cli(t, data, "correct horse", "passwd", "root", "--privilege", "*")
 	cli(t, data, "", "source", "add", "file", "--name", "hr", people)
 	s := serve(t, data, "--sync-every", "0")
-	_, answer := s.ask("POST", "/arcgis/sharing/rest/generateToken", url.Values{
-		"username": {"root"}, "password": {"correct horse"}, "client": {"requestip"}, "f": {"json"},
-	})
-	var token struct{ Token string }
-	if err := json.Unmarshal([]byte(answer), &token); err != nil || token.Token == "" {
-		t.Fatalf("no token: %s", answer)
-	}
+	token := s.token()
 	const security = "/arcgis/admin/orgs/0123456789ABCDEF/security/"
 	in := func(group string) bool {
 		t.Helper()
 		status, body := s.ask("POST", security+"groups/getUsersWithinEnterpriseGroup", url.Values{
-			"groupName": {group}, "token": {token.Token}, "f": {"json"},
+			"groupName": {group}, "token": {token}, "f": {"json"},
 		})
 		if status != 200 {
 			t.Fatalf("%d: %s", status, body)
@@ -165,13 +160,64 @@ func TestServeRefresh(t *testing.T) {
 	if !in("staff") || in("sales") {
 		t.Fatal("the API knows of a change in the source before anybody has asked it")
 	}
-	status, body := s.ask("POST", security+"users/refreshMembership", url.Values{"users": {"alice@hr"}, "token": {token.Token}, "f": {"json"}})
+	status, body := s.ask("POST", security+"users/refreshMembership", url.Values{"users": {"alice@hr"}, "token": {token}, "f": {"json"}})
 	if status != 200 || strings.TrimSpace(body) != `{"status":"success"}` {
 		t.Fatalf("refresh: %d: %s", status, body)
 	}
 	if in("staff") || !in("sales") {
 		t.Fatal("the API does not know of the change after a refresh")
 	}
+}
+
+// TestServeGuard empties an identity source: the API says that somebody has to look
+// at that, and changes nothing.
+func TestServeGuard(t *testing.T) {
+	data, people := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "people.csv")
+	write := func(group string) string {
+		var b, names strings.Builder
+		b.WriteString("username,fullName,groups\n")
+		for i := range 40 {
+			fmt.Fprintf(&b, "user%d,User,%s\n", i, group)
+			fmt.Fprintf(&names, "user%d@hr,", i)
+		}
+		if err := os.WriteFile(people, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return names.String()
+	}
+	write("staff")
+	cli(t, data, "", "user", "put", "root")
+	cli(t, data, "correct horse", "passwd", "root", "--privilege", "*")
+	cli(t, data, "", "source", "add", "file", "--name", "hr", people)
+	s := serve(t, data, "--sync-every", "0")
+	token := s.token()
+	time.Sleep(10 * time.Millisecond) // so that the file's time is another one
+	names := write("")
+	const security = "/arcgis/admin/orgs/0123456789ABCDEF/security/"
+	status, body := s.ask("POST", security+"users/refreshMembership", url.Values{"users": {names}, "token": {token}, "f": {"json"}})
+	if status != 200 || !strings.Contains(body, `"code":409`) {
+		t.Errorf("%d: %s", status, body)
+	}
+	_, body = s.ask("POST", security+"groups/getUsersWithinEnterpriseGroup", url.Values{"groupName": {"staff"}, "token": {token}, "f": {"json"}})
+	if strings.Count(body, "username") != 40 {
+		t.Error(body)
+	}
+	if s.end(); !strings.Contains(s.log.String(), "40 of 40 memberships") {
+		t.Errorf("logged: %s", s.log)
+	}
+}
+
+// token logs root in.
+func (s *served) token() string {
+	s.t.Helper()
+	_, answer := s.ask("POST", "/arcgis/sharing/rest/generateToken", url.Values{
+		"username": {"root"}, "password": {"correct horse"}, "client": {"requestip"}, "f": {"json"},
+	})
+	var token struct{ Token string }
+	if err := json.Unmarshal([]byte(answer), &token); err != nil || token.Token == "" {
+		s.t.Fatalf("no token: %s", answer)
+	}
+	return token.Token
 }
 
 // TestServeRefusals starts a server that cannot be.

@@ -139,6 +139,9 @@ func (l *linkedSource) RefreshGroups(ctx context.Context, actor string, groups .
 }
 
 func unknownOf(r *directory.Report, err error) ([]string, error) {
+	if errors.Is(err, directory.ErrTooMuch) {
+		err = fmt.Errorf("%w: %w", arcgis.ErrTooMuch, err)
+	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
