@@ -176,9 +176,16 @@ func (c *call) engineOrganization(tx *roster.Txn) (string, error) {
 	return o.ID, err
 }
 
+// maxRows is how many results a page shows. A browser has no use for more, and each
+// takes many times the room that it takes in JSON.
+const maxRows = 1000
+
 // maxCount returns how many results the request wants.
 func (c *call) maxCount() (int, error) {
 	n, err := c.p.count("maxCount", 1000)
+	if c.format == formatHTML {
+		n = min(n, maxRows)
+	}
 	if c.o.MaxCount > 0 {
 		n = min(n, c.o.MaxCount)
 	}

@@ -151,11 +151,14 @@ func (c *call) listGroups(of func(*names) (func(func(roster.GroupID) bool), erro
 }
 
 func (c *call) groupsResult(body any, shown []string, more bool) *result {
+	if c.format != formatHTML {
+		return &result{body: body}
+	}
 	t := &table{Columns: []string{"Enterprise group"}, More: moreIf(more)}
 	for _, name := range shown {
 		t.Rows = append(t.Rows, []cell{{name, c.usersOf(name)}})
 	}
-	return &result{body: body, note: counted(len(shown), "enterprise group", more), table: t}
+	return &result{note: counted(len(shown), "enterprise group", more), table: t}
 }
 
 // usersOf returns where the users of a group are listed.

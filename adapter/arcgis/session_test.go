@@ -3,6 +3,7 @@ package arcgis_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -181,6 +182,36 @@ func TestSignIn(t *testing.T) {
 		}
 	}
 	t.Error("guessing goes on and on")
+}
+
+// TestLongLists: a page shows so many results that a browser can show them, JSON all.
+func TestLongLists(t *testing.T) {
+	w := newWorld(t)
+	w.update(func(tx *roster.Txn) error {
+		for i := range 1100 {
+			name := fmt.Sprintf("many%04d", i)
+			_, err := tx.CreateUser(roster.User{Directory: 2, Username: name, Active: true})
+			if err == nil {
+				_, err = tx.CreateGroup(roster.Group{Directory: 2, Name: name, Enterprise: true})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	cookie := w.signIn("admin1", "admin's password")
+	for _, target := range []string{users + "/searchEnterpriseUsers", groups + "/searchEnterpriseGroups"} {
+		for _, most := range []string{"2000", "99999999999"} {
+			body := w.with(cookie, request("GET", target+"?filter=many&maxCount="+most, "")).Body.String()
+			if rows := strings.Count(body, `<tr role="row">`); rows != 1001 || !strings.Contains(body, "to see the others.") {
+				t.Errorf("%s: %d rows of %s", target, rows, most)
+			}
+			if names, more := w.list(target, "filter", "many", "maxCount", most); strings.Count(names, "many") != 1100 || more {
+				t.Errorf("%s: %d of %s in JSON, more: %v", target, strings.Count(names, "many"), most, more)
+			}
+		}
+	}
 }
 
 var inStyle = regexp.MustCompile(`(?s)<style>(.*)</style>`)

@@ -45,7 +45,7 @@ const (
 
 var (
 	filterField   = field{name: "filter", label: "Filter", hint: "The beginning of a name, or a pattern with * for any text. Empty: all."}
-	maxCountField = field{name: "maxCount", label: "Max count", kind: "number", value: "100", hint: "The most results to show."}
+	maxCountField = field{name: "maxCount", label: "Max count", kind: "number", value: "100", hint: "The most results to show: up to 1000 here, any number in JSON."}
 )
 
 func userOperations() []*operation {
@@ -167,7 +167,11 @@ func (c *call) listUsers(of func(*names) (roster.Set, error)) (*result, error) {
 	return &result{body: out, note: counted(len(out.Users), "user", out.HasMore), table: c.usersTable(&out)}, nil
 }
 
+// usersTable shows users on a page; a program has no use for it.
 func (c *call) usersTable(list *usersJSON) *table {
+	if c.format != formatHTML {
+		return nil
+	}
 	t := &table{Columns: []string{"Username", "Full name", "Email", "Description"}, More: moreIf(list.HasMore)}
 	for _, u := range list.Users {
 		t.Rows = append(t.Rows, []cell{{u.Username, c.groupsOf(u.Username)}, {Text: u.Fullname}, {Text: u.Email}, {Text: u.Description}})
