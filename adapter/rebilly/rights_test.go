@@ -242,6 +242,37 @@ func TestRightsOfTheData(t *testing.T) {
 	w.want(403, "plain", "GET", "/organizations/org_1/memberships", "")
 }
 
+// TestWhoIsInAnOrganization: who may not look at the members of an organisation is told
+// the same of everybody, in it or not.
+func TestWhoIsInAnOrganization(t *testing.T) {
+	w := newWorld(t)
+	for _, as := range []string{"plain", "stranger", "ada"} {
+		for _, request := range [][2]string{{"GET", ""}, {"PUT", `{"name":"x"}`}} {
+			told := map[string]string{}
+			for _, user := range []string{"usr_clerk", "usr_root", "usr_stranger", "usr_nobody"} {
+				if user == "usr_"+as {
+					continue
+				}
+				path := "/organizations/org_1/users/" + user
+				rec := w.want(403, as, request[0], path, request[1])
+				told[strings.ReplaceAll(rec.Body.String(), user, "")] = user
+			}
+			if request[0] == "GET" && len(told) != 1 {
+				t.Errorf("%s learns: %v", as, told)
+			}
+		}
+		for _, user := range []string{"usr_clerk", "usr_root", "usr_nobody"} {
+			w.want(403, as, "GET", "/memberships/org_1/"+user, "")
+			w.want(403, as, "DELETE", "/memberships/org_1/"+user, "")
+			w.want(403, as, "PUT", "/memberships/org_1/"+user, "{}")
+		}
+	}
+	w.want(404, "clerk", "GET", "/organizations/org_1/users/usr_root", "")
+	w.want(200, "plain", "GET", "/organizations/org_1/users/usr_plain", "")
+	w.want(200, "plain", "PUT", "/organizations/org_1/users/usr_plain", `{"name":"Plain"}`)
+	w.want(404, "stranger", "GET", "/organizations/org_1/users/usr_stranger", "")
+}
+
 // TestSomebodyElsesUser: who may change users in one organisation does not change
 // one who is in another too.
 func TestSomebodyElsesUser(t *testing.T) {

@@ -105,7 +105,7 @@ func (c *call) usersToList(tx *roster.Txn) (out roster.Set, err error) {
 // getUser answers GET /users/{user}.
 func (c *call) getUser() (a answer, err error) {
 	err = c.view(func(tx *roster.Txn) error {
-		u, orgs, err := c.userInPath(tx)
+		u, orgs, err := c.userInPath(tx, "GetUser")
 		if err != nil {
 			return err
 		}
@@ -122,22 +122,25 @@ func (c *call) getUser() (a answer, err error) {
 }
 
 // userInPath returns the user of the path, and its organisations, or the one that
-// the path is within, in which it must be.
-func (c *call) userInPath(tx *roster.Txn) (u roster.UserID, orgs []string, err error) {
-	u, ok := tx.UserByUID(c.ids[0])
-	if !ok {
-		return u, nil, notFound("user", c.ids[0])
-	}
+// the path is within, in which it must be. There it is told only to who has a
+// permission whether somebody else is in it.
+func (c *call) userInPath(tx *roster.Txn, permission string) (u roster.UserID, orgs []string, err error) {
+	u, exists := tx.UserByUID(c.ids[0])
 	if c.scope == "" {
+		if !exists {
+			return u, nil, notFound("user", c.ids[0])
+		}
 		orgs, err = tx.OrganizationsOf(u)
 		return u, orgs, err
 	}
 	org, err := c.organization(tx, c.scope)
+	if err == nil && (!exists || u != c.p.User) {
+		err = c.must(tx, org.ID, permission)
+	}
 	if err != nil {
 		return u, nil, err
 	}
-	_, err = tx.OrgMembership(org.ID, u)
-	if isNotFound(err) {
+	if _, err = tx.OrgMembership(org.ID, u); !exists || isNotFound(err) {
 		err = notFound("user", c.ids[0])
 	}
 	return u, []string{org.ID}, err
@@ -303,7 +306,7 @@ func (c *call) directory(tx *roster.Txn) (roster.DirectoryID, error) {
 // changeUser changes what an existing user is called. Whoever has the permission in
 // one of the user's organisations alone may not: the others would see it too.
 func (c *call) changeUser(tx *roster.Txn, in *userInput) (u roster.UserID, err error) {
-	u, _, err = c.userInPath(tx)
+	u, _, err = c.userInPath(tx, "PutUser")
 	if err != nil {
 		return u, err
 	}
