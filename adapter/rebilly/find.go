@@ -88,6 +88,33 @@ func (c *call) usersByText(tx *roster.Txn, within *roster.Set, cl *clause, field
 	return asSet(tx, found)
 }
 
+// findUsers finds who matches the conditions on users. Those of a few organisations
+// are looked for among their members: of others nothing is to be seen, not even that
+// they are too many.
+func (l *lister) findUsers(orgs []string) (err error) {
+	const few = 100
+	var within *roster.Set
+	if len(orgs) <= few {
+		within = new(roster.Set)
+		for _, id := range orgs {
+			members, err := l.tx.OrgMembers(id)
+			if err != nil {
+				return err
+			}
+			*within = within.Or(members)
+		}
+	}
+	l.users = make([]roster.Set, len(l.filters))
+	for i := range l.filters {
+		if f := &l.filters[i]; strings.HasPrefix(f.field, "user.") {
+			if l.users[i], err = l.matching(l.tx, within, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // tooMany is the answer to what would have to read more records than is allowed.
 func tooMany(field string, most int) error {
 	return invalid(field, "More than %d records would have to be read for this: narrow the list by organization.id, user.id, isOwner or roleIds.", most)

@@ -96,33 +96,6 @@ func (l *lister) collect() error {
 	return nil
 }
 
-// findUsers finds who matches the conditions on users. Those of a few organisations
-// are looked for among their members: of others nothing is to be seen, not even that
-// they are too many.
-func (l *lister) findUsers(orgs []string) (err error) {
-	const few = 100
-	var within *roster.Set
-	if len(orgs) <= few {
-		within = new(roster.Set)
-		for _, id := range orgs {
-			members, err := l.tx.OrgMembers(id)
-			if err != nil {
-				return err
-			}
-			*within = within.Or(members)
-		}
-	}
-	l.users = make([]roster.Set, len(l.filters))
-	for i := range l.filters {
-		if f := &l.filters[i]; strings.HasPrefix(f.field, "user.") {
-			if l.users[i], err = l.matching(l.tx, within, f); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // organizations returns the IDs of the organisations that the list may come from,
 // each once, by ID: the fewest that are known to be enough.
 func (l *lister) organizations() (ids []string, err error) {

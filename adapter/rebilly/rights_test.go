@@ -270,7 +270,11 @@ func TestWhoIsInAnOrganization(t *testing.T) {
 	w.want(404, "clerk", "GET", "/organizations/org_1/users/usr_root", "")
 	w.want(200, "plain", "GET", "/organizations/org_1/users/usr_plain", "")
 	w.want(200, "plain", "PUT", "/organizations/org_1/users/usr_plain", `{"name":"Plain"}`)
-	w.want(404, "stranger", "GET", "/organizations/org_1/users/usr_stranger", "")
+	w.want(403, "stranger", "GET", "/organizations/org_1/users/usr_stranger", "")
+	w.want(403, "remote", "GET", "/organizations/org_1/users/usr_remote", "") // from where it may not come
+	w.want(403, "remote", "PUT", "/organizations/org_1/users/usr_remote", `{"name":"x"}`)
+	w.from = "198.51.100.7:1"
+	w.want(200, "remote", "GET", "/organizations/org_1/users/usr_remote", "")
 }
 
 // TestSomebodyElsesUser: who may change users in one organisation does not change

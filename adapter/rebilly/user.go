@@ -122,8 +122,8 @@ func (c *call) getUser() (a answer, err error) {
 }
 
 // userInPath returns the user of the path, and its organisations, or the one that
-// the path is within, in which it must be. There it is told only to who has a
-// permission whether somebody else is in it.
+// the path is within, in which it must be. There only who has a permission is told who
+// is in it, but for itself.
 func (c *call) userInPath(tx *roster.Txn, permission string) (u roster.UserID, orgs []string, err error) {
 	u, exists := tx.UserByUID(c.ids[0])
 	if c.scope == "" {
@@ -134,7 +134,11 @@ func (c *call) userInPath(tx *roster.Txn, permission string) (u roster.UserID, o
 		return u, orgs, err
 	}
 	org, err := c.organization(tx, c.scope)
-	if err == nil && (!exists || u != c.p.User) {
+	if err != nil {
+		return u, nil, err
+	}
+	self, err := c.mayBeIn(tx, org.ID)
+	if err == nil && (!self || !exists || u != c.p.User) {
 		err = c.must(tx, org.ID, permission)
 	}
 	if err != nil {
