@@ -94,6 +94,24 @@ func TestBodiesOfNobody(t *testing.T) {
 	w.expect("POST", path, form, "group_id=11"+strings.Repeat("&user_id[]=15", 190_000), 200, `{"message":"1 User Groups were Added for 1 Users.","added":1}`)
 }
 
+// TestBodyBeforeAddress: users and groups of the body count, whatever they are called
+// there and in the address.
+func TestBodyBeforeAddress(t *testing.T) {
+	w := newWorld(t)
+	one := func(action string) string {
+		return `{"message":"1 User Groups were ` + action + ` for 1 Users.","` + strings.ToLower(action) + `":1}`
+	}
+	w.expect("POST", path+"?user_id=248&group_id=11", js, `{"users":15,"groups":10}`, 200, one("Added"))
+	if got := fmt.Sprint(w.in(15), w.in(248)); got != "[10] []" {
+		t.Errorf("in groups %s", got)
+	}
+	w.expect("POST", path+"?users=248&user_id=248", form, "user_ids=15&user_id=&groups=13", 200, one("Added"))
+	w.expect("DELETE", path+"?user_ids=15&groups=10", js, `{"users":[],"user_id":null,"group_id":""}`, 200, one("Removed")) // nothing in the body
+	if got := fmt.Sprint(w.in(15), w.in(248)); got != "[13] []" {
+		t.Errorf("in groups %s", got)
+	}
+}
+
 // TestHeaderTricks: types that contradict each other, methods in headers.
 func TestHeaderTricks(t *testing.T) {
 	w := newWorld(t)

@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -90,6 +91,14 @@ func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 		return all, errTooMany
 	}
 	body, err := parseBody(kind, data)
+	for _, names := range [][]string{userNames, groupNames} {
+		inAddress := slices.ContainsFunc(names, func(name string) bool { return all[name] != nil })
+		if inAddress && len(body.list(names...)) > 0 { // by whatever name
+			for _, name := range names {
+				delete(all, name)
+			}
+		}
+	}
 	for name, values := range body {
 		if len(values) > 0 {
 			all[name] = values

@@ -17,11 +17,17 @@ type request struct {
 	most          int // pairs
 }
 
+// What users and groups are called in a request: the first that is not empty counts.
+var (
+	userNames  = []string{"user_id", "user_ids", "users"}
+	groupNames = []string{"group_id", "group_ids", "groups"}
+)
+
 func (a *api) request(do Action, in params) (q request, err error) {
 	q = request{
 		action: do, needGroups: do != Drop || a.o.StrictDrop, most: a.o.MaxPairs,
-		users:  in.list("user_id", "user_ids", "users"),
-		groups: in.list("group_id", "group_ids", "groups"),
+		users:  in.list(userNames...),
+		groups: in.list(groupNames...),
 	}
 	if len(q.users) > a.o.MaxList || len(q.groups) > a.o.MaxList {
 		return q, errTooMany
