@@ -36,10 +36,10 @@ func FuzzBody(f *testing.F) {
 		for name := range p {
 			seen := map[ingress.Value]bool{}
 			for _, v := range p.List("nothing", name) {
-				if v.Text() != strings.TrimSpace(v.Text()) || v.Text() == "" && !v.Bad() || !utf8.ValidString(v.Text()) || seen[v] {
+				if strings.TrimSpace(v.Text()) == "" && !v.Bad() || !utf8.ValidString(v.Text()) || seen[v] {
 					t.Errorf("%q names %q", data, v.Text())
 				}
-				if n, ok := v.Number(); ok && strconv.FormatUint(n, 10) != v.Text() {
+				if n, ok := v.Number(); ok && strconv.FormatUint(n, 10) != strings.TrimSpace(v.Text()) {
 					t.Errorf("%q is %d", v.Text(), n)
 				}
 				seen[v] = true

@@ -43,13 +43,14 @@ func (p params) texts() url.Values {
 }
 
 // list returns what the first of some parameters that is not empty names, each
-// text once, in the order of the request.
+// text once, in the order of the request. White space around the parts of a list
+// that commas part is no part of them; elements of arrays are as they were sent.
 func (p params) list(aliases ...string) (out []value) {
 	for _, name := range aliases {
 		seen := map[value]bool{}
 		add := func(v value) {
-			v.text, v.element = strings.TrimSpace(v.text), true
-			if (v.text != "" || v.bad) && !seen[v] {
+			v.element = true
+			if (strings.TrimSpace(v.text) != "" || v.bad) && !seen[v] {
 				seen[v] = true
 				out = append(out, v)
 			}
@@ -60,7 +61,7 @@ func (p params) list(aliases ...string) (out []value) {
 				continue
 			}
 			for part := range strings.SplitSeq(v.text, ",") {
-				add(value{text: part})
+				add(value{text: strings.TrimSpace(part)})
 			}
 		}
 		if len(out) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
@@ -190,7 +191,8 @@ func (q *request) findGroups(ctx context.Context, tx *roster.Txn, who access.Pri
 }
 
 // groupsOf returns the groups that a number or a name may mean: of a name, one for
-// each directory that has it.
+// each directory that has it. White space around a name counts if a group is called
+// so.
 func groupsOf(tx *roster.Txn, who access.Principal, directories []roster.Directory, v value) (out []roster.GroupID) {
 	if v.bad {
 		return nil
@@ -200,9 +202,14 @@ func groupsOf(tx *roster.Txn, who access.Principal, directories []roster.Directo
 			return []roster.GroupID{g}
 		}
 	}
-	for _, d := range directories {
-		if g, ok := tx.GroupByName(d.ID, v.text); ok && who.Administers(tx, g) {
-			out = append(out, g)
+	for _, name := range []string{v.text, strings.TrimSpace(v.text)} {
+		for _, d := range directories {
+			if g, ok := tx.GroupByName(d.ID, name); ok && who.Administers(tx, g) {
+				out = append(out, g)
+			}
+		}
+		if len(out) > 0 {
+			break
 		}
 	}
 	return out
@@ -210,8 +217,9 @@ func groupsOf(tx *roster.Txn, who access.Principal, directories []roster.Directo
 
 // number returns the number that a value is, written plainly: "010" is a name.
 func (v value) number() (uint64, bool) {
-	n, err := strconv.ParseUint(v.text, 10, 64)
-	return n, err == nil && !v.bad && strconv.FormatUint(n, 10) == v.text
+	text := strings.TrimSpace(v.text)
+	n, err := strconv.ParseUint(text, 10, 64)
+	return n, err == nil && !v.bad && strconv.FormatUint(n, 10) == text
 }
 
 func once[T roster.UserID | roster.GroupID](list []T) []T {

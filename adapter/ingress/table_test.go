@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -293,4 +294,28 @@ func TestPrefixes(t *testing.T) {
 	w.expectKey(6, "POST", "/tld"+path, js, salesOfAnn, 400, failed("API Key is not permitted for this Endpoint or IP"))
 	w.expectKey(1, "POST", "/x/user_group_members/", js, salesOfAnn, 200, `{"message":"1 User Groups were Added for 1 Users.","added":1}`)
 	w.expectKey(1, "DELETE", "/y/user_group_members/drop", js, salesOfAnn, 200, `{"message":"1 User Groups were Dropped for 1 Users.","dropped":1}`)
+}
+
+// TestSpacesOfNames: white space around a name makes it another one where a group is
+// called so, in arrays.
+func TestSpacesOfNames(t *testing.T) {
+	w := newWorld(t)
+	w.update(func(tx *roster.Txn) error {
+		for n, name := range map[uint64]string{40: " Ops", 41: "Ops "} {
+			if _, err := tx.CreateGroup(roster.Group{Directory: 1, Name: name, Number: n}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, c := range []struct {
+		group string
+		want  uint64
+	}{{`["Ops"]`, 13}, {`[" Ops"]`, 40}, {`["ops "]`, 41}, {`["  Ops  "]`, 13}, {`"Ops "`, 13}, {`[" 13 "]`, 13}} {
+		w.expect("PUT", path, js, `{"user_id":15,"group_id":`+c.group+`}`, 200, `{"message":"1 User Groups were Added and 0 User Groups were Dropped for 1 Users.","added":1,"dropped":0}`)
+		if got := w.in(15); !slices.Equal(got, []uint64{c.want}) {
+			t.Errorf("%s is group %d, not %d", c.group, got, c.want)
+		}
+		w.expect("DELETE", path+"/drop", js, `{"user_id":15}`, 200, `{"message":"1 User Groups were Dropped for 1 Users.","dropped":1}`)
+	}
 }
