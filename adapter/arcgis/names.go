@@ -57,15 +57,25 @@ func (d *directory) local(ref string) (name string, ok bool) {
 }
 
 // lookup finds what a reference means, by a function that finds a whole name in a
-// directory: what is called just so, and otherwise what is in the directory that
-// the reference names. What names is empty for nothing and longer than one if it
-// is not clear.
+// directory: what is shown just so, as domain\name, so that nobody is taken for
+// another one who is called like that; otherwise what is called just so, and
+// otherwise what is in the directory that the reference names. What it finds is
+// empty for nothing and longer than one if it is not clear.
 func lookup[ID any](n *names, ref string, in func(roster.DirectoryID, string) (ID, bool)) (found []ID, shown []string) {
 	ref = text.Normal(ref)
 	take := func(d *directory, name string) {
 		if id, ok := in(d.id, name); ok {
 			found, shown = append(found, id), append(shown, d.domain+`\`+name)
 		}
+	}
+	domain, name, _ := strings.Cut(ref, `\`)
+	for i := range n.dirs {
+		if name != "" && text.Fold(domain) == n.dirs[i].called[0] {
+			take(&n.dirs[i], name)
+		}
+	}
+	if len(found) > 0 {
+		return found, shown
 	}
 	for i := range n.dirs {
 		take(&n.dirs[i], ref)
@@ -81,9 +91,18 @@ func lookup[ID any](n *names, ref string, in func(roster.DirectoryID, string) (I
 	return found, shown
 }
 
+// typed is lookup for what somebody may have typed with white space around it,
+// which counts if something is called so.
+func typed[ID any](n *names, ref string, in func(roster.DirectoryID, string) (ID, bool)) (found []ID, shown []string) {
+	if found, shown = lookup(n, ref, in); len(found) == 0 {
+		found, shown = lookup(n, strings.TrimSpace(ref), in)
+	}
+	return found, shown
+}
+
 // user finds the user that a reference means.
 func (n *names) user(ref string) (roster.UserID, error) {
-	found, shown := lookup(n, ref, n.userIn)
+	found, shown := typed(n, ref, n.userIn)
 	return only(found, shown, "User", ref)
 }
 
@@ -95,7 +114,7 @@ func (n *names) userIn(d roster.DirectoryID, name string) (roster.UserID, bool) 
 // group finds the enterprise group that a reference means.
 func (n *names) group(ref string) (roster.GroupID, error) {
 	var failed error
-	found, shown := lookup(n, ref, func(d roster.DirectoryID, name string) (roster.GroupID, bool) {
+	found, shown := typed(n, ref, func(d roster.DirectoryID, name string) (roster.GroupID, bool) {
 		id, ok := n.tx.GroupByName(d, name)
 		if !ok || n.exact && n.tx.GroupName(id) != name {
 			return id, false

@@ -162,10 +162,10 @@ func (p *params) text(name string) (string, error) {
 	return strings.TrimSpace(v), err
 }
 
-// needed is text for a parameter that must not be left out.
+// needed is one for a parameter that must not be left out or blank.
 func (p *params) needed(name string) (string, error) {
-	v, err := p.text(name)
-	if err == nil && v == "" {
+	v, err := p.one(name)
+	if err == nil && strings.TrimSpace(v) == "" {
 		err = badRequest(fmt.Sprintf("Parameter '%s' not specified.", name))
 	}
 	return v, err

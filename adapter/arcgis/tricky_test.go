@@ -340,3 +340,45 @@ func TestCreateUserWritesOneRecord(t *testing.T) {
 		t.Error("the password was logged")
 	}
 }
+
+// TestShownNamesMeanWhoTheyShow: somebody who is called like the shown name of another
+// one, or like another one but for white space, is not taken for it.
+func TestShownNamesMeanWhoTheyShow(t *testing.T) {
+	w := newWorld(t)
+	w.update(func(tx *roster.Txn) error {
+		for _, u := range []roster.User{{Directory: 1, Username: `domain\jdoe`}, {Directory: 2, Username: "jdoe "}, {Directory: 2, Username: " jdoe"}} {
+			if _, err := tx.CreateUser(u); err != nil {
+				return err
+			}
+		}
+		g, err := tx.CreateGroup(roster.Group{Directory: 1, Name: `domain\surveyors`, Enterprise: true})
+		if err == nil {
+			_, err = tx.Add(g, w.nobody)
+		}
+		return err
+	})
+	for asked, want := range map[string]string{
+		`domain\jdoe`: `domain\jdoe`, `Domain\JDOE`: `domain\jdoe`, `ArcGIS\domain\jdoe`: `ArcGIS\domain\jdoe`,
+		`domain\jdoe `: `domain\jdoe `, `domain\ jdoe`: `domain\ jdoe`, `  domain\jdoe  `: `domain\jdoe`,
+	} {
+		got := w.post(w.admin, users+"/getEnterpriseUser", "username", asked)
+		if !strings.Contains(got, marshalled(want)) {
+			t.Errorf("%q: %s, not %s", asked, got, want)
+		}
+	}
+	if got := w.post(w.admin, groups+"/getUsersWithinEnterpriseGroup", "groupName", `domain\surveyors`); strings.Contains(got, "nobody1") {
+		t.Errorf(`domain\surveyors: %s`, got)
+	}
+	if got := w.post(w.admin, groups+"/getUsersWithinEnterpriseGroup", "groupName", `ArcGIS\domain\surveyors`); !strings.Contains(got, "nobody1") {
+		t.Errorf(`ArcGIS\domain\surveyors: %s`, got)
+	}
+}
+
+// marshalled is the field username of an answer.
+func marshalled(name string) string {
+	text, err := json.Marshal(name)
+	if err != nil {
+		panic(err)
+	}
+	return `"username":` + string(text) + `,`
+}
