@@ -14,7 +14,8 @@ import (
 const maxName = 1024
 
 // Login returns who has a name and a password. The name is one that
-// roster.Txn.FindUser takes, but for #number. Unknown names, wrong passwords,
+// roster.Txn.FindUser takes, but for #number; domain\name is always the user of that
+// directory. Unknown names, wrong passwords,
 // names that fit several users, users that are not active and accounts without a
 // password are one error, ErrDenied, and take the same time, as long as all hashes
 // have the same parameters; an identity source takes its own. Client is where the login comes from; it need not be
@@ -163,7 +164,7 @@ func (s *Service) verify(ctx context.Context, name, password string, client neti
 func (s *Service) candidate(ctx context.Context, name string, c *candidate) error {
 	return s.e.View(ctx, func(tx *roster.Txn) error {
 		c.bare = bareName(tx, text.Fold(name))
-		u, err := tx.FindUser(name)
+		u, err := named(tx, name)
 		switch {
 		case errors.Is(err, roster.ErrNotFound):
 			c.why = "no such user"
@@ -193,6 +194,26 @@ func (s *Service) candidate(ctx context.Context, name string, c *candidate) erro
 		}
 		return nil
 	})
+}
+
+// named returns the user that a name means. One that names a directory in front, as in
+// domain\name, is that of the directory, even if somebody else is called just like the
+// whole of it: whoever may make users would otherwise keep others out by what it calls
+// them.
+func named(tx *roster.Txn, name string) (roster.UserID, error) {
+	var found []roster.UserID
+	if domain, rest, ok := strings.Cut(name, `\`); ok {
+		domain = text.Fold(domain)
+		for _, d := range tx.Directories() {
+			if u, is := tx.UserByName(d.ID, rest); is && (domain == text.Fold(d.Name) || domain == text.Fold(d.Domain)) {
+				found = append(found, u)
+			}
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return tx.FindUser(name)
 }
 
 // bareName returns a folded name without the directory that it may be given with,
