@@ -141,3 +141,14 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.fail(err)
 	}
 }
+
+// Endpoints lists every method and path below the prefix, with {} for an organisation.
+// HEAD is where GET is.
+func (a *api) Endpoints() []string {
+	out := []string{"POST /admin/login", "POST /admin/logout", "GET /sharing/rest/generateToken", "POST /sharing/rest/generateToken"}
+	for _, op := range slices.Concat(a.resources, a.operations) {
+		path := strings.TrimSuffix("/admin/"+strings.Replace(op.at, "*", "{}", 1), "/")
+		out = append(out, "GET "+path, "POST "+path)
+	}
+	return out
+}

@@ -20,12 +20,8 @@ var (
 
 // Routes lists every method and path of the API, {} for what varies.
 func Routes() (all []string) {
-	for _, r := range allRoutes {
-		path := strings.Join(r.path, "/")
-		path = strings.TrimSuffix(strings.ReplaceAll(path+"/", "//", "/{}/"), "/")
-		for _, o := range r.on {
-			all = append(all, o.method+" "+path)
-		}
+	for _, e := range (&api{}).Endpoints() {
+		all = append(all, strings.Replace(e, " /rest/admin/1.0/", " ", 1))
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package crowd
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,4 +112,19 @@ func (r *route) allow() string {
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// Endpoints lists every method and path below the prefix, with {} for what varies.
+// HEAD is where GET is.
+func (a *api) Endpoints() (out []string) {
+	for _, r := range allRoutes {
+		path := "/rest/admin/1.0"
+		for _, segment := range r.path {
+			path += "/" + cmp.Or(segment, "{}")
+		}
+		for _, o := range r.on {
+			out = append(out, o.method+" "+path)
+		}
+	}
+	return out
 }

@@ -39,6 +39,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/rosterdb/roster"
@@ -132,26 +133,45 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.send(w, r, http.StatusOK, a.answer(result))
 }
 
+// endpoint is a path below the prefix, and what its methods do.
+type endpoint struct {
+	path  string
+	does  map[string]Action
+	allow string
+}
+
+var endpoints = []endpoint{
+	{"/user_group_members", map[string]Action{http.MethodPost: Add, http.MethodPut: Replace, http.MethodDelete: Remove}, "POST, PUT, DELETE"},
+	{"/user_group_members/drop", map[string]Action{http.MethodDelete: Drop}, "DELETE"},
+}
+
+// Endpoints lists every method and path below the prefix.
+func (a *api) Endpoints() (out []string) {
+	for _, e := range endpoints {
+		for method := range e.does {
+			out = append(out, method+" "+e.path)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // action returns what a request asks for. Paths are compared as they were sent: one
 // that could be read in two ways is none of ours.
 func (a *api) action(w http.ResponseWriter, r *http.Request) (Action, error) {
-	allow := "POST, PUT, DELETE"
-	var at map[string]Action
-	switch strings.TrimSuffix(r.URL.EscapedPath(), "/") {
-	case a.o.Prefix + "/user_group_members":
-		at = map[string]Action{http.MethodPost: Add, http.MethodPut: Replace, http.MethodDelete: Remove}
-	case a.o.Prefix + "/user_group_members/drop":
-		allow = "DELETE"
-		at = map[string]Action{http.MethodDelete: Drop}
-	default:
-		return "", errNoPath
+	path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
+	for _, e := range endpoints {
+		if path != a.o.Prefix+e.path {
+			continue
+		}
+		do, ok := e.does[r.Method]
+		if !ok {
+			w.Header().Set("Allow", e.allow)
+			return "", errMethod
+		}
+		return do, nil
 	}
-	do, ok := at[r.Method]
-	if !ok {
-		w.Header().Set("Allow", allow)
-		return "", errMethod
-	}
-	return do, nil
+	return "", errNoPath
 }
 
 func (a *api) serve(w http.ResponseWriter, r *http.Request) (Result, error) {

@@ -87,3 +87,16 @@ func (m methods) method(name string, header http.Header) (operation, error) {
 	}
 	return operation{}, problemf(http.StatusMethodNotAllowed, "The method is not one of those that Allow names.")
 }
+
+// Endpoints lists every method and path below the prefix, with {} for an id, as they
+// stand outside of an organisation and within one. HEAD is where GET is.
+func (h *handler) Endpoints() (out []string) {
+	for path, all := range routes {
+		path = strings.ReplaceAll(path, "*", "{}")
+		for method := range all {
+			out = append(out, method+" /"+path, method+" /organizations/{}/"+path)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
