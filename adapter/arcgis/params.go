@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/internal/web"
 )
 
@@ -68,6 +69,9 @@ func (c *call) readBody() (url.Values, error) {
 
 // unreadable says why a body could not be read.
 func unreadable(err error) error {
+	if errors.Is(err, access.ErrBusy) {
+		return err // whoever serves this limits bodies, and has no room for another
+	}
 	if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &apiError{code: http.StatusRequestEntityTooLarge, messages: []string{fmt.Sprintf("The body is longer than %d bytes.", tooLong.Limit)}}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/internal/web"
 )
 
@@ -21,6 +22,8 @@ func (c *call) body(optional bool) ([]byte, error) {
 	switch {
 	case errors.Is(err, web.ErrTooLarge):
 		return nil, errTooLarge
+	case errors.Is(err, access.ErrBusy):
+		return nil, err // whoever serves this limits bodies, and has no room for another
 	case err != nil:
 		return nil, badRequest("The body could not be read.")
 	case len(data) == 0 && optional:

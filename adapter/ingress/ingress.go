@@ -232,7 +232,7 @@ func (a *api) authenticate(w http.ResponseWriter, r *http.Request) (access.Princ
 	in, unread = a.params(w, r)
 	if !known {
 		if err := ask(in.texts()); err != nil {
-			if errors.Is(unread, errTooLarge) || errors.Is(unread, errTooMany) {
+			if errors.Is(unread, errTooLarge) || errors.Is(unread, errTooMany) || errors.Is(unread, access.ErrBusy) {
 				err = unread // what it holds is not known
 			}
 			return p, nil, err

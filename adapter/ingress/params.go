@@ -14,6 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/internal/web"
 )
 
@@ -82,6 +83,8 @@ func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 	switch {
 	case errors.Is(err, web.ErrTooLarge):
 		return all, errTooLarge
+	case errors.Is(err, access.ErrBusy):
+		return all, err // whoever serves this limits bodies, and has no room for another
 	case err != nil:
 		return all, errBody
 	case len(data) == 0:

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/rosterdb/roster/access"
 	"github.com/rosterdb/roster/internal/web"
 )
 
@@ -38,6 +39,8 @@ func readObject(w http.ResponseWriter, r *http.Request, most int64) (object, err
 	switch {
 	case errors.Is(err, web.ErrTooLarge):
 		return nil, problemf(http.StatusRequestEntityTooLarge, "The body has more than %d bytes.", most)
+	case errors.Is(err, access.ErrBusy):
+		return nil, err // whoever serves this limits bodies, and has no room for another
 	case err != nil:
 		return nil, problemf(http.StatusBadRequest, "The body cannot be read.")
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -20,30 +19,20 @@ import (
 
 // server is what `roster serve` was asked for.
 type server struct {
-	listen           string
-	tlsCert, tlsKey  string
-	proxies          []string
-	syncEvery        time.Duration
-	tokenLife        time.Duration
-	drain            time.Duration
-	trusted          []netip.Prefix
-	log              *slog.Logger
-	ready            func(addr string) // the address is being listened on
-	readHeaderWithin time.Duration
+	listen          string
+	tlsCert, tlsKey string
+	proxies         []string
+	syncEvery       time.Duration
+	tokenLife       time.Duration
+	drain           time.Duration
+	trusted         []netip.Prefix
+	limits          limits
+	log             *slog.Logger
+	ready           func(addr string) // the address is being listened on
 }
 
-// Limits of connections. A body that comes slowly, or an answer that is taken
-// slowly, must not hold a connection for ever.
-const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 2 * time.Minute
-	writeTimeout      = 5 * time.Minute
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-)
-
 func (p *program) serveCommand() *cobra.Command {
-	s := &server{readHeaderWithin: readHeaderTimeout}
+	s := &server{limits: defaultLimits()}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer the four HTTP APIs",
@@ -54,6 +43,9 @@ that are under way are finished. /healthz answers 200 when the data can be read,
 
 Nobody gets in without an account or an API key: see passwd and key. Identity sources
 (see source) are synced now, by the clock and at logins.
+
+Clients that are slow beyond use are cut off, and more connections than --max-connections
+wait: docs/serve.md has the limits.
 
 What happens is logged to stderr, as JSON. Without --tls-cert anybody on the way can
 read passwords: listen on a loopback address then, behind a proxy that speaks TLS.`,
@@ -74,6 +66,9 @@ read passwords: listen on a loopback address then, behind a proxy that speaks TL
 			if s.tokenLife <= 0 {
 				return errors.New("--token-life must be more than 0")
 			}
+			if s.limits.connections < 1 {
+				return errors.New("--max-connections must be 1 or more")
+			}
 			var err error
 			if s.trusted, err = access.ParseAddresses(s.proxies); err != nil {
 				return fmt.Errorf("--trusted-proxy: %w", err)
@@ -89,22 +84,23 @@ read passwords: listen on a loopback address then, behind a proxy that speaks TL
 	f.DurationVar(&s.syncEvery, "sync-every", time.Hour, "how often identity sources are synced; 0: only when asked")
 	f.DurationVar(&s.tokenLife, "token-life", 14*24*time.Hour, "the longest that a token of the ArcGIS API, or a sign-in to its pages, is good")
 	f.DurationVar(&s.drain, "drain", 30*time.Second, "how long requests that are under way may take after a signal")
+	f.IntVar(&s.limits.connections, "max-connections", s.limits.connections, "how many connections may be open; more wait")
 	return cmd
 }
 
 // run serves until ctx ends, and returns when everything that it began has ended.
 func (s *server) run(ctx context.Context, e *roster.Engine) error {
-	listener, err := net.Listen("tcp", s.listen)
+	listener, most, err := s.limits.listen(s.listen)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	if s.tlsCert != "" {
-		pair, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey)
-		if err != nil {
-			return err
-		}
-		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}})
+	if most < s.limits.connections {
+		s.log.Warn("fewer connections than --max-connections: the process may not open so many files", "connections", most)
+	}
+	settings, err := s.tls()
+	if err != nil {
+		return err
 	}
 	background, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -120,26 +116,52 @@ func (s *server) run(ctx context.Context, e *roster.Engine) error {
 		return err
 	}
 	if s.syncEvery > 0 {
-		for _, l := range sources {
-			wg.Go(func() {
-				if err := l.link.Every(background, s.syncEvery, s.syncEvery/10, sourceRun()); !errors.Is(err, context.Canceled) {
-					s.log.Error("a source is not synced any more", "source", l.name, "error", err)
-				}
-			})
-		}
+		s.sync(background, &wg, sources)
 	}
-	web := &http.Server{
-		Handler: handler, ReadHeaderTimeout: s.readHeaderWithin, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
+	web := s.limits.server(handler)
+	web.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	failed := make(chan error, 1)
-	wg.Go(func() { failed <- web.Serve(listener) })
+	wg.Go(func() {
+		if web.TLSConfig = settings; settings != nil {
+			failed <- web.ServeTLS(listener, "", "")
+		} else {
+			failed <- web.Serve(listener)
+		}
+	})
 	s.ready(listener.Addr().String())
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
+	return s.end(web)
+}
+
+// tls returns how TLS is spoken, nil for not at all.
+func (s *server) tls() (*tls.Config, error) {
+	if s.tlsCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// sync syncs the sources by the clock until ctx ends.
+func (s *server) sync(ctx context.Context, wg *sync.WaitGroup, sources linkedSources) {
+	for _, l := range sources {
+		wg.Go(func() {
+			if err := l.link.Every(ctx, s.syncEvery, s.syncEvery/10, sourceRun()); !errors.Is(err, context.Canceled) {
+				s.log.Error("a source is not synced any more", "source", l.name, "error", err)
+			}
+		})
+	}
+}
+
+// end waits for requests that are under way, and cuts them off when they take too long.
+func (s *server) end(web *http.Server) error {
 	end, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
 	if err := web.Shutdown(end); err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -20,8 +21,26 @@ type served struct {
 	t    *testing.T
 	data string
 	url  string
-	log  *strings.Builder
+	log  *lines
 	end  func() int
+}
+
+// lines is a text that many may write.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder // guarded by mu
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // cli runs a command on the data, and returns what it prints.
@@ -38,7 +57,7 @@ func serve(t *testing.T, data string, args ...string) *served {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
-	s := &served{t: t, data: data, log: &strings.Builder{}}
+	s := &served{t: t, data: data, log: &lines{}}
 	code := make(chan int, 1)
 	go func() {
 		code <- run(ctx, append([]string{"--data", data, "serve", "--listen", "127.0.0.1:0"}, args...), strings.NewReader(""), in, s.log)

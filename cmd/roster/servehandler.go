@@ -33,11 +33,12 @@ type api struct {
 // an ID, counts it and logs it. It knows no more of paths than where each API
 // begins, and never redirects.
 type gate struct {
-	apis  []api
-	log   *slog.Logger
-	count *prometheus.CounterVec
-	took  *prometheus.HistogramVec
-	busy  prometheus.Gauge
+	apis   []api
+	limits *limits
+	log    *slog.Logger
+	count  *prometheus.CounterVec
+	took   *prometheus.HistogramVec
+	busy   prometheus.Gauge
 }
 
 // handler returns what answers requests.
@@ -60,14 +61,14 @@ func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler,
 	}
 	metrics := prometheus.NewRegistry()
 	g := &gate{
-		log: s.log,
+		log: s.log, limits: &s.limits,
 		apis: []api{
 			{"arcgis", "/arcgis", arcgis.New(e, arcgis.Options{Access: doors, Sources: sources.refreshers(names), Logger: s.log}), false},
 			{"rebilly", "/rebilly", rebilly.New(e, rebilly.Options{Authenticator: doors.Door(access.Rebilly()), Logger: s.log}), false},
 			{"crowd", "/crowd", crowd.New(e, crowd.Options{Authenticator: doors.Door(access.Crowd()), Sessions: doors, InsecureCookie: s.tlsCert == "", Logger: s.log}), false},
 			{"ingress", "/api/ingress/user_group_members", ingress.New(e, ingress.Options{Authenticator: doors.Door(access.Ingress()), Logger: s.log}), false},
-			{"healthz", "/healthz", health(e), true},
-			{"metrics", "/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), true},
+			{"healthz", "/healthz", reading(health(e)), true},
+			{"metrics", "/metrics", reading(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})), true},
 		},
 		count: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "roster_requests_total", Help: "Requests answered."}, []string{"api", "method", "code"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -85,14 +86,21 @@ func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler,
 	return g, nil
 }
 
-// health answers 200 when a view can be opened and read.
-func health(e *roster.Engine) http.Handler {
+// reading lets a handler answer GET and HEAD alone.
+func reading(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 			return
 		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// health answers 200 when a view can be opened and read.
+func health(e *roster.Engine) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := e.View(r.Context(), func(tx *roster.Txn) error {
 			_, err := tx.Users()
 			return err
@@ -120,7 +128,19 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := rand.Text()
 	w.Header().Set("X-Request-Id", id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	out := &answer{ResponseWriter: w}
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// It may have had a Content-Length as well, and a proxy in front of this program may
+		// have gone by that: nothing else is read from this connection.
+		w.Header().Set("Connection", "close")
+	}
+	out := &answer{ResponseWriter: w, control: http.NewResponseController(w), pace: g.limits.pace}
+	_ = out.control.SetWriteDeadline(time.Time{}) // until there is something to write
+	if r.Body != nil && r.Body != http.NoBody {
+		limited := g.limits.body(r.Body, out.control)
+		defer limited.free()
+		r = r.WithContext(r.Context()) // a copy: the server looks at the body that it has made
+		r.Body = limited
+	}
 	a, found := g.find(r.URL.EscapedPath())
 	g.busy.Inc()
 	defer func() {
@@ -159,29 +179,47 @@ func (g *gate) done(a api, r *http.Request, out *answer, id string, begin time.T
 	}
 	g.count.WithLabelValues(a.name, method, strconv.Itoa(out.status)).Inc()
 	g.took.WithLabelValues(a.name).Observe(took.Seconds())
-	g.log.Info("request", "id", id, "api", a.name, "method", method, "path", r.URL.EscapedPath(), "status", out.status,
+	g.log.Info("request", "id", id, "api", a.name, "method", method, "path", logged(r.URL.EscapedPath()), "status", out.status,
 		"bytes", out.bytes, "ms", float64(took.Microseconds())/1000, "from", r.RemoteAddr)
 }
 
-// answer notes what was answered.
+// logged is what is logged of a path: not what somebody fills the log with.
+func logged(path string) string {
+	if len(path) > maxLoggedPath {
+		return path[:maxLoggedPath] + "..."
+	}
+	return path
+}
+
+// answer notes what was answered, and holds who reads it to a pace.
 type answer struct {
 	http.ResponseWriter
-	status int
-	bytes  int64
+	control *http.ResponseController
+	pace    pace
+	status  int
+	bytes   int64
 }
 
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= 200 {
 		a.status = status
 	}
+	a.renew()
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) Write(b []byte) (int, error) {
+func (a *answer) renew() { _ = a.control.SetWriteDeadline(time.Now().Add(a.pace.in)) } // fails for what is no connection
+
+func (a *answer) Write(b []byte) (n int, err error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	n, err := a.ResponseWriter.Write(b)
+	for done := false; !done && err == nil; done = n == len(b) {
+		a.renew()
+		var part int
+		part, err = a.ResponseWriter.Write(b[n:min(len(b), n+int(a.pace.bytes))])
+		n += part
+	}
 	a.bytes += int64(n)
 	return n, err
 }

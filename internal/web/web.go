@@ -6,6 +6,7 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"mime"
@@ -104,7 +105,8 @@ var (
 
 // Body reads the body of a request of at most so many bytes. Of a longer one it
 // reads no more, lets the server close the connection, and returns ErrTooLarge. If
-// the client breaks off it returns ErrUnreadable. There is no data beside an error.
+// the client breaks off it returns ErrUnreadable with the cause. There is no data beside
+// an error.
 func Body(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var long *http.MaxBytesError
@@ -112,7 +114,7 @@ func Body(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	case errors.As(err, &long):
 		return nil, ErrTooLarge
 	case err != nil:
-		return nil, ErrUnreadable
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return data, nil
 }
