@@ -320,3 +320,15 @@ func TestOddIDs(t *testing.T) {
 		t.Error("something was made")
 	}
 }
+
+// TestEscapedPaths: an id may be escaped, the words of a path may not: whoever stands
+// in front of the handler and looks at paths would see other ones.
+func TestEscapedPaths(t *testing.T) {
+	w := newWorld(t)
+	for path, status := range map[string]int{
+		"/users/usr%5Fplain": 200, "/organizations/org%5f1/users/usr%5Fplain": 200, "/memberships/org%5F1/usr_plain": 200,
+		"/%75sers/usr_plain": 404, "/user%73": 404, "/organization%73/org_1/users": 404, "/organizations/org_1/%75sers": 404, "/Users": 404,
+	} {
+		w.want(status, "root", "GET", path, "")
+	}
+}

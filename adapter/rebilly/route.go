@@ -39,18 +39,18 @@ func (c *call) route() (methods, error) {
 	if !ok {
 		return nil, noPath()
 	}
-	var parts []string
+	var parts, sent []string // unescaped, and as they are: only ids may be escaped
 	for part := range strings.SplitSeq(rest, "/") {
 		id, ok := web.Segment(part)
 		if !ok || !isSegment(id) || len(parts) == 5 {
 			return nil, noPath()
 		}
-		parts = append(parts, id)
+		parts, sent = append(parts, id), append(sent, part)
 	}
-	if len(parts) > 2 && parts[0] == "organizations" {
-		c.scope, parts = parts[1], parts[2:]
+	if len(parts) > 2 && sent[0] == "organizations" {
+		c.scope, parts, sent = parts[1], parts[2:], sent[2:]
 	}
-	to, ok := routes[parts[0]+strings.Repeat("/*", len(parts)-1)]
+	to, ok := routes[sent[0]+strings.Repeat("/*", len(parts)-1)]
 	if !ok {
 		return nil, noPath()
 	}
