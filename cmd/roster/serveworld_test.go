@@ -28,6 +28,7 @@ const serveWorld = `{"kind":"directory","id":1,"name":"main","domain":"corp.exam
 {"kind":"user","directory":1,"username":"clerk","uid":"usr_clerk"}
 {"kind":"user","directory":1,"username":"gone","uid":"usr_gone","active":false}
 {"kind":"user","directory":1,"username":"ann","uid":"usr_ann","id":15,"fullName":"Ann Example","email":"ann@corp.example"}
+{"kind":"user","directory":1,"username":"bob","uid":"usr_bob"}
 {"kind":"group","directory":1,"name":"sales","id":10}
 {"kind":"group","directory":1,"name":"staff","id":11}
 {"kind":"member","directory":1,"group":"staff","user":"ann"}
@@ -36,6 +37,7 @@ const serveWorld = `{"kind":"directory","id":1,"name":"main","domain":"corp.exam
 {"kind":"role","organization":"org_1","id":"role_a","name":"A","permissions":["GetOrder"]}
 {"kind":"orgMembership","organization":"org_1","user":"usr_boss","isOwner":true,"isDefault":true,"roleIds":[],"permissions":[],"allowedIps":null}
 {"kind":"orgMembership","organization":"org_1","user":"usr_ann","isOwner":false,"isDefault":true,"roleIds":[],"permissions":[],"allowedIps":null}
+{"kind":"orgMembership","organization":"org_1","user":"usr_bob","isOwner":false,"isDefault":true,"roleIds":[],"permissions":[],"allowedIps":null}
 {"kind":"account","directory":1,"user":"root","password":"secret-root","privileges":["*"]}
 {"kind":"account","directory":1,"user":"boss","password":"secret-boss"}
 {"kind":"account","directory":1,"user":"clerk","password":"secret-clerk"}
