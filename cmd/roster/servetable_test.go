@@ -171,10 +171,10 @@ func ingressRows() map[string][]endpointRow {
 	const at = "/api/ingress/user_group_members"
 	body, no := `{"user_id":15,"group_id":10}`, reply{400, "Could not Find Users"}
 	return map[string][]endpointRow{
-		"POST ":        {{"POST", at, body, no, reply{200, `"added":`}}},
-		"PUT ":         {{"PUT", at, body, no, reply{200, `"dropped":`}}},
-		"DELETE ":      {{"DELETE", at, body, no, reply{200, `"removed":`}}},
-		"DELETE /drop": {{"DELETE", at + "/drop", body, no, reply{200, `"dropped":`}}},
+		"POST /user_group_members":        {{"POST", at, body, no, reply{200, `"added":`}}},
+		"PUT /user_group_members":         {{"PUT", at, body, no, reply{200, `"dropped":`}}},
+		"DELETE /user_group_members":      {{"DELETE", at, body, no, reply{200, `"removed":`}}},
+		"DELETE /user_group_members/drop": {{"DELETE", at + "/drop", body, no, reply{200, `"dropped":`}}},
 	}
 }
 
@@ -212,7 +212,7 @@ func (w *tableWorld) apis() []tableAPI {
 				r.SetBasicAuth(of, "secret-"+of)
 			}
 		}},
-		{"ingress", "/api/ingress/user_group_members", ingressRows(), reply{400, "No API ID Provided"}, reply{400, "Invalid API Key"}, func(r *http.Request, _ url.Values, of string) {
+		{"ingress", "/api/ingress", ingressRows(), reply{400, "No API ID Provided"}, reply{400, "Invalid API Key"}, func(r *http.Request, _ url.Values, of string) {
 			id, secret := of, "secret-key-"+of
 			switch of {
 			case "wrong":
