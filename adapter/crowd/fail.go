@@ -47,7 +47,7 @@ var answers = []struct {
 	failure
 }{
 	{access.ErrThrottled, failure{http.StatusTooManyRequests, "TOO_MANY_REQUESTS", "Too many failed logins. Try again later."}},
-	{access.ErrBusy, failure{http.StatusServiceUnavailable, "UNAVAILABLE", "Too many logins at once. Try again later."}},
+	{access.ErrBusy, failure{http.StatusServiceUnavailable, "UNAVAILABLE", "Too many requests at once. Try again later."}},
 	{access.ErrUnavailable, failure{http.StatusServiceUnavailable, "UNAVAILABLE", "Logins cannot be checked just now. Try again later."}},
 	{access.ErrForbidden, failure{http.StatusForbidden, "PERMISSION_DENIED", "You may not do that."}},
 	{access.ErrNoCredentials, failure{http.StatusUnauthorized, "UNAUTHORIZED", "You have to log in."}},

@@ -79,7 +79,7 @@ var known = []struct {
 	{access.ErrNoCredentials, 401, "Send an API key in REB-APIKEY, or a token as Bearer in Authorization."},
 	{access.ErrForbidden, 403, "The API key is not for this endpoint or this address."},
 	{access.ErrThrottled, 429, "Too many failed logins."},
-	{access.ErrBusy, 503, "Too many logins at once: try again later."},
+	{access.ErrBusy, 503, "Too many requests at once: try again later."},
 	{access.ErrUnavailable, 503, "The identity source cannot be asked: try again later."},
 	{access.ErrDenied, 401, "The credentials are not valid."},
 	{roster.ErrCorrupt, 500, fault},
@@ -137,6 +137,8 @@ func (h *handler) problemOf(err error) *problem {
 			p.header.Set("WWW-Authenticate", `Bearer realm="memberships"`)
 		case errors.As(err, &wait):
 			p.header.Set(retryAfter, unixAfter(h.o.Now(), wait.After))
+		case k.status == http.StatusServiceUnavailable:
+			p.header.Set("Retry-After", "1")
 		}
 		return p
 	}

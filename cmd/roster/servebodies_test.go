@@ -6,24 +6,34 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rosterdb/roster"
 )
 
 // asRoot returns the headers by which root gets in at an API.
 func asRoot(api string) map[string]string {
 	switch api {
 	case "crowd":
-		return map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("root:secret-root")), "Content-Type": "application/json"}
+		return map[string]string{"Authorization": basic("root", "secret-root"), "Content-Type": "application/json"}
 	case "rebilly":
 		return map[string]string{"REB-APIKEY": "secret-key-root", "Content-Type": "application/json"}
 	case "arcgis":
 		return map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
 	}
 	return ingressKey("root")
+}
+
+func basic(name, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password))
 }
 
 // aBody is where an API reads a body.
@@ -228,5 +238,114 @@ func (p *process) hostileBody(b aBody, what, kind, text string, known bool) {
 		p.Errorf("%s: %s %s: %d %.300s", what, b.method, b.path, status, answer)
 	case err == nil && !known && status < 400 && !strings.Contains(answer, `"code":4`):
 		p.Errorf("%s: %s %s: nobody gets %d %.300s", what, b.method, b.path, status, answer)
+	}
+}
+
+// TestServeNoRoom: every API says so when there is no room for a body.
+func TestServeNoRoom(t *testing.T) {
+	e, err := roster.Open(newServeWorld(t, 0), roster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	s := &server{log: slog.New(slog.DiscardHandler), limits: defaultLimits()}
+	s.limits.small, s.limits.large = newRoom(10), newRoom(0)
+	h, err := s.handler(e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bodies {
+		for _, headers := range []map[string]string{asRoot(b.api), {"Content-Type": asRoot(b.api)["Content-Type"]}} {
+			r := httptest.NewRequest(b.method, b.path, strings.NewReader(`{"api_id":"root","api_key":"secret-key-root","user_id":15,"group_id":11}`))
+			for name, value := range headers {
+				r.Header.Set(name, value)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			nobody := len(headers) == 1 && (b.api == "crowd" || b.api == "rebilly")
+			if got := w.Body.String(); nobody != (w.Code == 401) || !nobody && w.Code != 503 && !strings.Contains(got, `"code":503`) || !nobody && w.Header().Get("Retry-After") == "" {
+				t.Errorf("%s %s: %d %v %s", b.method, b.path, w.Code, w.Header(), got)
+			}
+		}
+	}
+	if left := s.limits.small.left.Load(); left != 10 {
+		t.Errorf("%d of 10 bytes are free in the end", left)
+	}
+}
+
+// TestServeLongLists sends 100,000 ids in one request, which is done or refused as a
+// whole, over a line that is poor, too.
+func TestServeLongLists(t *testing.T) {
+	const n = 100_000
+	data := newServeWorld(t, n)
+	p := startServe(t, data)
+	p.healthy()
+	var crowdIDs, numbers, names []string
+	for i := range n {
+		crowdIDs = append(crowdIDs, `"`+crowdID("user"+strconv.Itoa(i))+`"`)
+		numbers = append(numbers, strconv.Itoa(1000+i))
+		names = append(names, fmt.Sprintf("user%d@corp.example", i))
+	}
+	ids := func(list []string) string { return `{"ids":[` + strings.Join(list, ",") + `]}` }
+	toSales := "/crowd/rest/admin/1.0/groups/" + crowdID("sales") + "/users"
+	ingress := "/api/ingress/user_group_members"
+	for _, c := range []struct {
+		api, method, path, body string
+		status                  int
+		text                    string
+	}{
+		{"crowd", "POST", toSales, ids(crowdIDs), 200, `"failures":[]}`},
+		{"crowd", "DELETE", toSales, ids(crowdIDs), 200, `"failures":[]}`},
+		{"crowd", "DELETE", toSales, ids(crowdIDs), 200, `"successes":[],`},
+		{"ingress", "POST", ingress, `{"group_id":"sales","user_id":[` + strings.Join(numbers[:50_000], ",") + `]}`, 200, `"added":50000}`},
+		{"ingress", "DELETE", ingress, `{"group_id":"sales","user_id":"` + strings.Join(numbers[:50_000], ",") + `"}`, 200, `"removed":50000}`},
+		{"ingress", "POST", ingress, `{"group_id":"sales","user_id":[` + strings.Join(numbers, ",") + `]}`, 400, "Too many"},
+		{"ingress", "DELETE", ingress + "/drop", `{"user_id":"` + strings.Join(numbers, ",") + `"}`, 400, "Too many"},
+		{"rebilly", "PUT", "/rebilly/memberships/org_1/usr_ann", `{"roleIds":[` + strings.Join(crowdIDs[:40_000], ",") + `]}`, 422, "invalidFields"},
+		{"arcgis", "POST", arcgisOrg + "/security/users/refreshMembership", "f=json&token=TOKEN&users=" + strings.Join(names, ","), 200, `"status":"`},
+	} {
+		begin := time.Now()
+		body := c.body
+		if c.api == "arcgis" {
+			_, answer := p.ask("POST", "/arcgis/sharing/rest/generateToken", asRoot("arcgis"), "f=json&username=root&password=secret-root&client=requestip")
+			token := regexp.MustCompile(`"token":"([^"]+)`).FindStringSubmatch(answer)
+			if token == nil {
+				t.Fatalf("no token: %s", answer)
+			}
+			body = strings.Replace(body, "TOKEN", token[1], 1)
+		}
+		status, text := p.ask(c.method, c.path, asRoot(c.api), body)
+		if status != c.status || !strings.Contains(text, c.text) {
+			t.Errorf("%s %s with %d bytes: %d %.300s", c.method, c.path, len(c.body), status, text)
+		}
+		t.Logf("%s %s: %d bytes in %v", c.method, c.path, len(c.body), time.Since(begin).Round(time.Millisecond))
+	}
+	seconds := 3
+	if *long {
+		seconds = 240 // of a line of some 70 kbit/s
+	}
+	p.slowly(toSales, ids(crowdIDs), seconds)
+	t.Logf("peak memory %d MiB", p.peakMiB())
+	p.verified()
+}
+
+// slowly posts a body in so many seconds.
+func (p *process) slowly(path, body string, seconds int) {
+	p.Helper()
+	c := p.dial()
+	_ = c.SetDeadline(time.Now().Add(time.Duration(seconds+60) * time.Second))
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, basic("root", "secret-root"), len(body))
+	begin, step := time.Now(), len(body)/(seconds*10)+1
+	for at := 0; at < len(body); at += step {
+		if _, err := io.WriteString(c, body[at:min(at+step, len(body))]); err != nil {
+			p.Errorf("after %d of %d bytes: %v", at, len(body), err)
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	got, err := io.ReadAll(c)
+	p.Logf("%d bytes over a poor line in %v", len(body), time.Since(begin).Round(time.Second))
+	if err != nil || !strings.Contains(string(got), "200 OK") || !strings.Contains(string(got), `"failures":[]}`) {
+		p.Errorf("%.300q, %v", got, err)
 	}
 }

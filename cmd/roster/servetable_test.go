@@ -412,6 +412,11 @@ func TestServeTable(t *testing.T) {
 		}
 	}
 	t.Logf("%d rows", rows)
+	for of, token := range w.tokens {
+		if strings.Contains(w.log(), token) {
+			t.Errorf("the token of %s is in the log", of)
+		}
+	}
 	w.verified()
 }
 
