@@ -208,7 +208,11 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) renew() { _ = a.control.SetWriteDeadline(time.Now().Add(a.pace.in)) } // fails for what is no connection
+// renew gives the client time for the next part of the answer, and as much for what it
+// has not sent yet of its body: the server reads of that before it begins to answer.
+func (a *answer) renew() {
+	_ = a.control.SetWriteDeadline(time.Now().Add(2 * a.pace.in)) // fails for what is no connection
+}
 
 func (a *answer) Write(b []byte) (n int, err error) {
 	if a.status == 0 {
