@@ -267,7 +267,7 @@ func newTableWorld(t *testing.T) *tableWorld {
 			t.Fatal(err)
 		}
 		for _, api := range []string{"arcgis", "crowd"} {
-			token, _, err := s.IssueToken(t.Context(), access.Principal{User: id, By: access.ByHost}, access.TokenSpec{Audience: api, Life: 2 * time.Hour})
+			token, _, err := s.IssueToken(t.Context(), access.Principal{User: id, Directory: 1, Username: user, By: access.ByHost}, access.TokenSpec{Audience: api, Life: 2 * time.Hour})
 			if err != nil {
 				t.Fatal(err)
 			}
