@@ -28,6 +28,7 @@ type server struct {
 	trusted         []netip.Prefix
 	limits          limits
 	log             *slog.Logger
+	now             func() time.Time  // nil means time.Now
 	ready           func(addr string) // the address is being listened on
 }
 

@@ -44,7 +44,7 @@ type gate struct {
 // handler returns what answers requests.
 func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler, error) {
 	doors, err := access.New(e, access.Options{
-		Sources: sources.passwords(), TrustedProxies: s.trusted, MaxTokenLife: s.tokenLife, Logger: s.log,
+		Sources: sources.passwords(), TrustedProxies: s.trusted, Now: s.now, MaxTokenLife: s.tokenLife, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err
@@ -63,8 +63,8 @@ func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler,
 	g := &gate{
 		log: s.log, limits: &s.limits,
 		apis: []api{
-			{"arcgis", "/arcgis", arcgis.New(e, arcgis.Options{Access: doors, Sources: sources.refreshers(names), Logger: s.log}), false},
-			{"rebilly", "/rebilly", rebilly.New(e, rebilly.Options{Authenticator: doors.Door(access.Rebilly()), Logger: s.log}), false},
+			{"arcgis", "/arcgis", arcgis.New(e, arcgis.Options{Access: doors, Now: s.now, Sources: sources.refreshers(names), Logger: s.log}), false},
+			{"rebilly", "/rebilly", rebilly.New(e, rebilly.Options{Authenticator: doors.Door(access.Rebilly()), Now: s.now, Logger: s.log}), false},
 			{"crowd", "/crowd", crowd.New(e, crowd.Options{Authenticator: doors.Door(access.Crowd()), Sessions: doors, InsecureCookie: s.tlsCert == "", Logger: s.log}), false},
 			{"ingress", "/api/ingress/user_group_members", ingress.New(e, ingress.Options{Authenticator: doors.Door(access.Ingress()), Logger: s.log}), false},
 			{"healthz", "/healthz", reading(health(e)), true},

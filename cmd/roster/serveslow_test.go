@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -354,4 +355,28 @@ func TestServeFewFiles(t *testing.T) {
 		t.Errorf("the log: %s", tail(log))
 	}
 	p.verified()
+}
+
+// TestServeDocument: the document says what the limits are.
+func TestServeDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/serve.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := defaultLimits()
+	for _, want := range []string{
+		fmt.Sprintf("| %d, or `--max-connections`; %d fewer", l.connections, spareFiles),
+		fmt.Sprintf("| %d KiB, and %d s |", maxHeaderBytes>>10, l.header/time.Second),
+		fmt.Sprintf("| %d min |", l.idle/time.Minute),
+		fmt.Sprintf("| a body that is sent | %d KiB every %d s,", l.pace.bytes>>10, l.pace.in/time.Second),
+		fmt.Sprintf("| an answer that is read | %d KiB every %d s,", l.pace.bytes>>10, 2*l.pace.in/time.Second),
+		fmt.Sprintf("| %d MiB for the first %d KiB of each, and %d MiB", l.small.left.Load()>>20, l.freely>>10, l.large.left.Load()>>20),
+		fmt.Sprintf("slow as %d kbit/s", l.pace.bytes*8/1000/int64(l.pace.in/time.Second)+1),
+		fmt.Sprintf("| %d bytes |", maxLoggedPath),
+		fmt.Sprintf("| %d requests at one time, %d KiB", l.server(nil).HTTP2.MaxConcurrentStreams, l.server(nil).HTTP2.MaxReceiveBufferPerConnection>>10),
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("docs/serve.md does not say %q", want)
+		}
+	}
 }
