@@ -31,7 +31,7 @@ type limits struct {
 func defaultLimits() limits {
 	return limits{
 		connections: 2048, header: 10 * time.Second, idle: 2 * time.Minute,
-		pace: pace{128 << 10, 30 * time.Second}, freely: 64 << 10, small: newRoom(64 << 20), large: newRoom(64 << 20),
+		pace: pace{128 << 10, 30 * time.Second}, freely: 64 << 10, small: newRoom(64 << 20), large: newRoom(32 << 20),
 	}
 }
 
