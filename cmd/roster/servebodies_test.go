@@ -158,7 +158,7 @@ func TestServeHostileBodies(t *testing.T) {
 		}
 		return out.String()
 	}
-	n := 4_000
+	n := 2_000
 	if *long {
 		n = 300_000
 	}
@@ -277,8 +277,12 @@ func TestServeNoRoom(t *testing.T) {
 // whole, over a line that is poor, too.
 func TestServeLongLists(t *testing.T) {
 	const n = 100_000
-	data := newServeWorld(t, n)
-	p := startServe(t, data)
+	exist, failures := 20_000, `"failures":[{`
+	if *long {
+		exist, failures = n, `"failures":[]}`
+	}
+	few := min(exist, 50_000) // more is refused by Ingress
+	p := startServe(t, newServeWorld(t, exist))
 	p.healthy()
 	var crowdIDs, numbers, names []string
 	for i := range n {
@@ -294,11 +298,11 @@ func TestServeLongLists(t *testing.T) {
 		status                  int
 		text                    string
 	}{
-		{"crowd", "POST", toSales, ids(crowdIDs), 200, `"failures":[]}`},
-		{"crowd", "DELETE", toSales, ids(crowdIDs), 200, `"failures":[]}`},
+		{"crowd", "POST", toSales, ids(crowdIDs), 200, failures},
+		{"crowd", "DELETE", toSales, ids(crowdIDs), 200, failures},
 		{"crowd", "DELETE", toSales, ids(crowdIDs), 200, `"successes":[],`},
-		{"ingress", "POST", ingress, `{"group_id":"sales","user_id":[` + strings.Join(numbers[:50_000], ",") + `]}`, 200, `"added":50000}`},
-		{"ingress", "DELETE", ingress, `{"group_id":"sales","user_id":"` + strings.Join(numbers[:50_000], ",") + `"}`, 200, `"removed":50000}`},
+		{"ingress", "POST", ingress, `{"group_id":"sales","user_id":[` + strings.Join(numbers[:few], ",") + `]}`, 200, fmt.Sprintf(`"added":%d}`, few)},
+		{"ingress", "DELETE", ingress, `{"group_id":"sales","user_id":"` + strings.Join(numbers[:few], ",") + `"}`, 200, fmt.Sprintf(`"removed":%d}`, few)},
 		{"ingress", "POST", ingress, `{"group_id":"sales","user_id":[` + strings.Join(numbers, ",") + `]}`, 400, "Too many"},
 		{"ingress", "DELETE", ingress + "/drop", `{"user_id":"` + strings.Join(numbers, ",") + `"}`, 400, "Too many"},
 		{"rebilly", "PUT", "/rebilly/memberships/org_1/usr_ann", `{"roleIds":[` + strings.Join(crowdIDs[:40_000], ",") + `]}`, 422, "invalidFields"},
@@ -324,7 +328,7 @@ func TestServeLongLists(t *testing.T) {
 	if *long {
 		seconds = 240 // of a line of some 70 kbit/s
 	}
-	p.slowly(toSales, ids(crowdIDs), seconds)
+	p.slowly(toSales, ids(crowdIDs[:exist]), seconds)
 	t.Logf("peak memory %d MiB", p.peakMiB())
 	p.verified()
 }

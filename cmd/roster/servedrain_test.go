@@ -58,7 +58,7 @@ func (p *process) adding(workers, users int) (count *atomic.Int64, added func() 
 func TestServeEndsWhileWriting(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
 		t.Run(s.String(), func(t *testing.T) {
-			const users = 5000
+			const users = 2000
 			p := startServe(t, newServeWorld(t, users))
 			count, added := p.adding(8, users)
 			for end := time.Now().Add(20 * time.Second); count.Load() < 300 && time.Now().Before(end); {

@@ -533,14 +533,18 @@ func trickyPaths(random *rand.Rand, path string) []string {
 	at := strings.LastIndexByte(path, '/')
 	out = append(out, path[:at], path[:at]+"//"+path[at+1:], path[:at]+"/./"+path[at+1:], path[:at]+"/x/../"+path[at+1:], path[:at]+"%2f"+path[at+1:], path[:at]+"\\"+path[at+1:])
 	out[30] = "/" + strings.TrimPrefix(out[30], "/")
-	for range 6 { // a letter in a code
+	times := 2
+	if *long {
+		times = 20
+	}
+	for range times { // a letter in a code
 		i := 1 + random.IntN(len(path)-1)
 		if path[i] != '/' {
 			out = append(out, path[:i]+fmt.Sprintf("%%%02x", path[i])+path[i+1:], path[:i]+fmt.Sprintf("%%25%02x", path[i])+path[i+1:], path[:i]+path[i+1:])
 		}
 	}
 	words := strings.Split("admin rest crowd users groups security org_1 memberships sharing metrics debug pprof vars .. . %2e%2e %2f usr_ann", " ")
-	for range 6 {
+	for range times {
 		next := ""
 		for range 1 + random.IntN(6) {
 			next += "/" + words[random.IntN(len(words))]
