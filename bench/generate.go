@@ -16,6 +16,7 @@ import (
 // one group in ten takes part in a nesting 8 deep, some of it in cycles.
 type shape struct {
 	users, groups, memberships int
+	enterprise                 bool // the groups come from an identity source
 }
 
 // large are the shares of the groups that hold much of everyone.
@@ -36,22 +37,25 @@ type organisation struct {
 func (s shape) build(ctx context.Context, dir string, seed uint64) (*organisation, error) {
 	o := &organisation{shape: s}
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	err := roster.Build(ctx, dir, roster.Options{}, func(b *roster.Builder) error {
-		if err := b.PutDirectory(roster.Directory{ID: 1, Name: "Corp", Domain: "corp.example"}); err != nil {
-			return err
-		}
-		if err := o.people(b, rnd); err != nil {
-			return err
-		}
-		if err := o.memberships(b, rnd); err != nil {
-			return err
-		}
-		if s.memberships == 0 {
-			return nil
-		}
-		return o.nest(b, rnd)
-	})
+	err := roster.Build(ctx, dir, roster.Options{}, func(b *roster.Builder) error { return o.fill(b, rnd) })
 	return o, err
+}
+
+// fill makes all of the organisation.
+func (o *organisation) fill(b *roster.Builder, rnd *rand.Rand) error {
+	if err := b.PutDirectory(roster.Directory{ID: 1, Name: "Corp", Domain: "corp.example"}); err != nil {
+		return err
+	}
+	if err := o.people(b, rnd); err != nil {
+		return err
+	}
+	if err := o.memberships(b, rnd); err != nil {
+		return err
+	}
+	if o.shape.memberships == 0 {
+		return nil
+	}
+	return o.nest(b, rnd)
 }
 
 func (o *organisation) people(b *roster.Builder, rnd *rand.Rand) error {
@@ -81,7 +85,7 @@ func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 func (o *organisation) memberships(b *roster.Builder, rnd *rand.Rand) error {
 	for i, n := range o.sizes() {
 		name := fmt.Sprintf("%s-%s-%d", word(rnd), word(rnd), i)
-		g, err := b.CreateGroup(roster.Group{Directory: 1, Name: name})
+		g, err := b.CreateGroup(roster.Group{Directory: 1, Name: name, Enterprise: o.enterprise})
 		if err != nil {
 			return err
 		}

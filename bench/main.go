@@ -4,6 +4,7 @@
 //	go run ./bench                              1M users, 20M memberships
 //	go run ./bench -users 100000                100k users, 2M memberships
 //	go run ./bench search                       one group of rows
+//	go run ./bench http                         the HTTP APIs under load, alone
 //	go run ./bench -report bench/results        the table of the README
 //
 // It prints a table. Each figure is a median of several rounds; the ratios to
@@ -33,11 +34,18 @@ func main() {
 	folder := flag.String("dir", "", "existing folder on the disk to be measured; empty: the one for temporary files")
 	keep := flag.String("keep", "", "make the organisation in this folder and keep it, or take the one that is there")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the rows to this file")
+	conns := flag.Int("conns", 8, "http: number of connections")
+	span := flag.Duration("span", 2*time.Second, "http: length of a round")
+	operations := flag.String("operations", "", "http: only operations with this in their names")
 	results := flag.String("report", "", "print a Markdown table of the runs kept in this folder, and measure nothing")
 	flag.Usage = usage
+	if os.Getenv(loadRole) != "" {
+		makeLoad(os.Stdin, os.Stdout)
+		return
+	}
 	flag.Parse()
 	only := flag.Arg(0)
-	if flag.NArg() > 1 || only != "" && !slices.ContainsFunc(rowGroups, func(g rowGroup) bool { return g.name == only }) {
+	if flag.NArg() > 1 || only != "" && only != "http" && !slices.ContainsFunc(rowGroups, func(g rowGroup) bool { return g.name == only }) {
 		usage()
 		os.Exit(2)
 	}
@@ -55,7 +63,15 @@ func main() {
 	if s.memberships == 0 {
 		s.memberships = 20 * s.users
 	}
-	if err := run(context.Background(), s, *folder, *keep, *profile, *seed, only); err != nil {
+	ctx := context.Background()
+	var err error
+	if only == "http" {
+		w := web{shape: s, seed: *seed, callers: 64, conns: *conns, rounds: 5, span: *span, only: *operations, profile: *profile, out: os.Stdout}
+		err = w.run(ctx, *folder, *keep)
+	} else {
+		err = run(ctx, s, *folder, *keep, *profile, *seed, only)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -73,7 +89,7 @@ var rowGroups = []rowGroup{
 }
 
 func usage() {
-	fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags] [floors | checks | lists | commits | beside | load | organisations | search]")
+	fmt.Fprintln(flag.CommandLine.Output(), "usage: bench [flags] [floors | checks | lists | commits | beside | load | organisations | search | http]")
 	flag.PrintDefaults()
 }
 

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +49,37 @@ func report(w io.Writer, dir string) error {
 		}
 	}
 	fmt.Fprintln(w)
-	return searchReport(w, columns[len(columns)-1])
+	if err := searchReport(w, columns[len(columns)-1]); err != nil {
+		return err
+	}
+	return httpReport(w, dir)
+}
+
+// httpRun is the output of `bench http` that is kept, if there is one.
+const httpRun = "http-1m.txt"
+
+// httpReport writes a third table, of the HTTP APIs: what a request costs the
+// server beside a constant, and how long it takes.
+func httpReport(w io.Writer, dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, httpRun))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(w, "\n| HTTP, on loopback | requests/s | server CPU a request | of a constant | p50 | p99 |\n|---|---|---|---|---|---|\n")
+	for line := range strings.Lines(string(data)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != httpCells+2 || strings.Contains(line, "--") || strings.Contains(line, "operation") {
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s: %s × | %s | %s |\n", cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], cells[7])
+	}
+	return nil
 }
 
 // searchReport writes another table, of the searches of the largest run: a row
