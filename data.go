@@ -137,7 +137,7 @@ func (tx *Txn) findData(space, key string) (uint32, error) {
 }
 
 func (tx *Txn) dataRecord(num uint32) (string, error) {
-	rec, err := tx.st.record(tx.e.store, keyData, num)
+	rec, err := tx.st.record(&tx.e.folded, keyData, num)
 	if err != nil {
 		return "", fmt.Errorf("data %d: %w", num, err)
 	}

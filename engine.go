@@ -29,6 +29,7 @@ type Engine struct {
 	store *store.Store
 	cache effectiveCache
 
+	folded    folded
 	delegates delegateCache
 
 	// now is the newest durable state. Readers load it and are done.
@@ -67,6 +68,7 @@ func Open(dir string, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{opts: o, store: s, head: head, turn: make(chan struct{}, 1)}
+	e.folded.init(s)
 	e.cache.init(o.CacheBytes)
 	e.views.init()
 	e.now.Store(head.freeze())

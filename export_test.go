@@ -1,6 +1,10 @@
 package roster
 
-import "github.com/rosterdb/roster/store"
+import (
+	"sync/atomic"
+
+	"github.com/rosterdb/roster/store"
+)
 
 // WithFS returns o with the engine's own files in files. Badger's stay with the
 // operating system.
@@ -31,4 +35,18 @@ func SearchedTo(e *Engine) (Revision, bool) {
 	}
 	defer x.release()
 	return x.rev, true
+}
+
+// SetRecordPlaces makes room for n records that are kept once they were read.
+func SetRecordPlaces(e *Engine, n int) { e.folded.slots = make([]atomic.Pointer[keptRecord], n) }
+
+// KeptFolds returns of how many folds records are kept.
+func KeptFolds(e *Engine) int {
+	bases := map[uint64]bool{}
+	for i := range e.folded.slots {
+		if kept := e.folded.slots[i].Load(); kept != nil {
+			bases[kept.base] = true
+		}
+	}
+	return len(bases)
 }

@@ -240,7 +240,7 @@ func (tx *Txn) findOrganization(id string) (uint32, error) {
 }
 
 func (tx *Txn) organizationRecord(num uint32) (o Organization, rec string, err error) {
-	if rec, err = tx.st.record(tx.e.store, keyOrganizations, num); err == nil {
+	if rec, err = tx.st.record(&tx.e.folded, keyOrganizations, num); err == nil {
 		rec = strings.Clone(rec)
 		o, err = decodeOrganization(rec)
 	}
@@ -416,7 +416,7 @@ func (tx *Txn) findRole(organization, id string) (uint32, error) {
 }
 
 func (tx *Txn) roleRecord(num uint32) (r Role, rec string, err error) {
-	if rec, err = tx.st.record(tx.e.store, keyRoles, num); err == nil {
+	if rec, err = tx.st.record(&tx.e.folded, keyRoles, num); err == nil {
 		rec = strings.Clone(rec)
 		r, err = decodeRole(rec)
 	}

@@ -314,7 +314,7 @@ func (tx *Txn) findMembership(organization string, user UserID) (uint32, error) 
 }
 
 func (tx *Txn) membershipRecord(org, u uint32) (m OrgMembership, rec string, err error) {
-	if rec, err = tx.st.membershipRecord(tx.e.store, org, u); err == nil {
+	if rec, err = tx.st.membershipRecord(&tx.e.folded, org, u); err == nil {
 		rec = strings.Clone(rec)
 		m, err = decodeMembership(UserID(u), rec)
 	}

@@ -316,7 +316,7 @@ func (k *keeper) documents(ctx context.Context, st *state, users []uint32) ([]te
 
 // read calls fn with what is searched of users, nil for those who do not exist.
 func (k *keeper) read(ctx context.Context, st *state, users []uint32, fn func(i int, user *match.User)) error {
-	r := recordReader{st: st, store: k.s.e.store, attributes: k.s.e.opts.SearchAttributes}
+	r := recordReader{st: st, folded: &k.s.e.folded, attributes: k.s.e.opts.SearchAttributes}
 	for i, u := range users {
 		if !st.users.has(u) {
 			fn(i, nil)

@@ -13,7 +13,7 @@ import (
 // one after the other.
 type recordReader struct {
 	st         *state
-	store      *store.Store
+	folded     *folded
 	attributes []string // Options.SearchAttributes
 
 	page  uint32 // of the value, plus 1
@@ -35,11 +35,11 @@ func (r *recordReader) read(u uint32) (*match.User, error) {
 // record is state.record with the page that was read last at hand.
 func (r *recordReader) record(u uint32) (string, error) {
 	if rec := firstOf(r.st.fresh.users.Get(u), r.st.aged.users.Get(u)); rec != "" || !r.st.users.has(u) {
-		return r.st.record(r.store, keyUsers, u)
+		return r.st.record(r.folded, keyUsers, u)
 	}
 	if page := u / recordPageSize; r.page != page+1 {
 		r.page, r.value = page+1, ""
-		err := r.store.Get(r.st.base, pageKey(keyUsers, page), func(value []byte) error {
+		err := r.folded.store.Get(r.st.base, pageKey(keyUsers, page), func(value []byte) error {
 			r.value = string(value)
 			return nil
 		})
@@ -55,7 +55,7 @@ func (r *recordReader) record(u uint32) (string, error) {
 		return nil
 	})
 	if rec == "" && err == nil {
-		return r.st.record(r.store, keyUsers, u) // which says what is missing
+		return r.st.record(r.folded, keyUsers, u) // which says what is missing
 	}
 	return rec, err
 }

@@ -221,7 +221,7 @@ const searchPatience = 5 * time.Second
 func (s *search) looker(x *indexed) *looker {
 	l := &looker{
 		s: s, until: time.Now().Add(searchPatience), scoped: slices.ContainsFunc(s.query.Terms, func(t match.Term) bool { return len(t.Scopes) > 0 }),
-		records: recordReader{st: s.st, store: s.tx.e.store, attributes: s.tx.e.opts.SearchAttributes},
+		records: recordReader{st: s.st, folded: &s.tx.e.folded, attributes: s.tx.e.opts.SearchAttributes},
 	}
 	if x != nil {
 		if l.edited, l.indexed = s.edited(x); l.indexed {

@@ -2,17 +2,14 @@ package roster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/rosterdb/roster/internal/idlist"
-	"github.com/rosterdb/roster/store"
 )
 
 // Txn reads one state of the engine and, in an Update, changes it. It belongs
@@ -109,12 +106,13 @@ func (tx *Txn) DirectoryByName(name string) (Directory, error) {
 }
 
 // User returns a user's record, or ErrNotFound. Records that were folded are
-// read from disk, in some microseconds.
+// read from disk, in some microseconds; those that were read lately stand in
+// memory.
 func (tx *Txn) User(id UserID) (User, error) {
 	if err := tx.ready(); err != nil {
 		return User{}, err
 	}
-	rec, err := tx.st.record(tx.e.store, keyUsers, uint32(id))
+	rec, err := tx.st.record(&tx.e.folded, keyUsers, uint32(id))
 	if err != nil {
 		return User{}, fmt.Errorf("%v: %w", id, err)
 	}
@@ -130,7 +128,7 @@ func (tx *Txn) Group(id GroupID) (Group, error) {
 	if err := tx.ready(); err != nil {
 		return Group{}, err
 	}
-	rec, err := tx.st.record(tx.e.store, keyGroups, uint32(id))
+	rec, err := tx.st.record(&tx.e.folded, keyGroups, uint32(id))
 	if err != nil {
 		return Group{}, fmt.Errorf("%v: %w", id, err)
 	}
@@ -143,26 +141,26 @@ func (tx *Txn) Group(id GroupID) (Group, error) {
 
 // record returns an encoded record of what is stored under keys of a kind, or
 // ErrNotFound.
-func (st *state) record(s *store.Store, kind byte, n uint32) (string, error) {
+func (st *state) record(from *folded, kind byte, n uint32) (string, error) {
 	if !st.register(kind).has(n) {
 		return "", ErrNotFound
 	}
 	if rec := firstOf(st.fresh.of(kind).Get(n), st.aged.of(kind).Get(n)); rec != "" {
 		return rec, nil
 	}
-	return foldedRecord(s, st.base, pageKey(kind, n/recordPageSize), n)
+	return from.get(st.base, recordName{kind: kind, n: n})
 }
 
 // membershipRecord returns the encoded record of a membership of an
 // organisation, or ErrNotFound.
-func (st *state) membershipRecord(s *store.Store, org, u uint32) (string, error) {
+func (st *state) membershipRecord(from *folded, org, u uint32) (string, error) {
 	if !st.contains(u, org) {
 		return "", ErrNotFound
 	}
 	if rec := firstOf(st.fresh.memberships.get(org, u), st.aged.memberships.get(org, u)); rec != "" {
 		return rec, nil
 	}
-	return foldedRecord(s, st.base, pageOf{org, u / recordPageSize}.key(), u)
+	return from.get(st.base, recordName{keyMemberships, org, u})
 }
 
 func firstOf(a, b string) string {
@@ -170,27 +168,6 @@ func firstOf(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// foldedRecord reads a record from Badger as of a fold. The caller knows that it
-// exists, so its absence is damage.
-func foldedRecord(s *store.Store, base uint64, key []byte, n uint32) (rec string, err error) {
-	err = s.Get(base, key, func(value []byte) error {
-		page := unsafe.String(unsafe.SliceData(value), len(value)) // good until we return
-		return eachRecord(page, func(k, _ uint32, r string) error {
-			if k == n%recordPageSize {
-				rec = strings.Clone(r)
-			}
-			return nil
-		})
-	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return "", err
-	}
-	if rec == "" {
-		return "", &CorruptError{Path: "state", What: fmt.Sprintf("record %d of key %x is missing at revision %d", n, key, base)}
-	}
-	return rec, nil
 }
 
 // Username returns the name of a user from memory, "" if there is none.

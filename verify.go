@@ -125,6 +125,7 @@ func (e *Engine) Verify(ctx context.Context, report func(string)) error {
 // consistent checks the derived structures of a state against each other, and
 // that every record can be read.
 func (st *state) consistent(e *Engine) error {
+	disk := &folded{store: e.store} // which keeps nothing: what is on disk is in question
 	var errs []error
 	wrong := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("in memory: "+format+": %w", append(args, ErrCorrupt)...))
@@ -156,7 +157,7 @@ func (st *state) consistent(e *Engine) error {
 			wrong("%v", err)
 		}
 		for n := range reg.all() {
-			if _, err := st.record(e.store, kind, n); err != nil {
+			if _, err := st.record(disk, kind, n); err != nil {
 				wrong("record %c%d: %v", kind, n, err)
 			}
 		}
@@ -174,7 +175,7 @@ func (st *state) consistent(e *Engine) error {
 				wrong("the organisations of user %d are not in order", u)
 			}
 			newer = j
-			if err := st.checkMembership(e, u, j, list.standard() == j.org); err != nil {
+			if err := st.checkMembership(disk, u, j, list.standard() == j.org); err != nil {
 				wrong("user %d in organisation %d: %v", u, j.org, err)
 			}
 		}
@@ -191,9 +192,9 @@ func (st *state) consistent(e *Engine) error {
 }
 
 // checkMembership holds what the index knows of a membership to its record.
-func (st *state) checkMembership(e *Engine, u uint32, j joinedEntry, standard bool) error {
+func (st *state) checkMembership(disk *folded, u uint32, j joinedEntry, standard bool) error {
 	org := j.org
-	rec, err := st.membershipRecord(e.store, org, u)
+	rec, err := st.membershipRecord(disk, org, u)
 	if err != nil {
 		return err
 	}
