@@ -58,6 +58,12 @@ type SearchQuery struct {
 	// none, only their total.
 	Limit int
 
+	// NoTotal says that nobody wants to know how many there are: Total is then a
+	// lower bound wherever AtLeast says so. Where a user has to be looked at to
+	// know whether the text is there, because not all fields are asked for, only
+	// those up to the end of the page are, in place of up to 20,000.
+	NoTotal bool
+
 	// After is the place to go on from: the Next of the page before, for the
 	// same query.
 	After Cursor
@@ -74,7 +80,8 @@ type SearchResult struct {
 
 	// AtLeast says that Total is only a lower bound. That is so where more than
 	// 20,000 users hold all parts of a text without it being clear that they
-	// hold the text, and the rest would have taken too long to read.
+	// hold the text, and the rest would have taken too long to read; and with
+	// NoTotal.
 	AtLeast bool
 
 	// Next is where the next page begins, "" behind the last one.
@@ -126,11 +133,13 @@ type search struct {
 	all     bool     // members are all users
 	exact   []uint32 // users that go first
 	limit   int
+	lazy    bool // how many there are is not asked
 	after   searchCursor
 }
 
 func newSearch(tx *Txn, st *state, q *SearchQuery) (*search, error) {
 	s := &search{tx: tx, st: st, names: &st.users.byName, text: q.Text, limit: cmp.Or(q.Limit, searchLimit)}
+	s.lazy = q.NoTotal && s.limit > 0
 	s.query.Fields, s.query.Fuzzy = match.Fields(q.Fields), q.Fuzzy
 	if q.Fields == 0 {
 		s.query.Fields = match.AllFields

@@ -182,12 +182,14 @@ func names(tx *roster.Txn, users []roster.UserID) (out []string) {
 
 // query makes a random query.
 func query(r *rand.Rand, tx *roster.Txn, all []*oracleUser) (q roster.SearchQuery, err error) {
-	q = roster.SearchQuery{Text: typed(r, all), Limit: pickOne(r, 1, 3, 10, 30, 100, 100), Fuzzy: r.IntN(4) == 0, Active: r.IntN(4) == 0}
+	q = roster.SearchQuery{Text: typed(r, all), Limit: pickOne(r, 1, 3, 10, 30, 100, 100), Fuzzy: r.IntN(4) == 0, Active: r.IntN(4) == 0, NoTotal: r.IntN(3) == 0}
 	switch r.IntN(8) {
 	case 0:
 		q.Fields = uint8(1 + r.IntN(31))
 	case 1:
 		q.Fields = roster.Username
+	case 2:
+		q.Fields = roster.Username | roster.FullName | roster.Email // what clients show
 	}
 	if r.IntN(4) == 0 {
 		q.Directories = []roster.DirectoryID{roster.DirectoryID(1 + r.IntN(2))}

@@ -533,7 +533,7 @@ func (s *search) count(c *candidates, l *looker) (*found, error) {
 		f.total += bits.OnesCount64(w)
 		open += bits.OnesCount64(unsure[i])
 	}
-	if open > maxUnsure {
+	if open > maxUnsure || s.lazy && open > 0 {
 		f.atLeast = true
 		f.byName = func(from place) iter.Seq2[uint32, error] { return s.decideByName(f, c, l, from) }
 		return f, nil

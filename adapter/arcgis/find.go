@@ -162,7 +162,7 @@ func (s *finder) walk(d *directory, fits func(string) bool, fullNames bool) erro
 // than a filter fits, never less.
 func (s *finder) search(given string, fields uint8, in roster.DirectoryID) error {
 	left := s.need + 2*len(s.dirs)
-	q := roster.SearchQuery{Text: given, Fields: fields, Within: &s.within, Limit: min(max(left, 100), 1000)}
+	q := roster.SearchQuery{Text: given, Fields: fields, Within: &s.within, Limit: min(max(left, 100), 1000), NoTotal: true}
 	if in != 0 {
 		q.Directories = []roster.DirectoryID{in}
 	}

@@ -87,7 +87,7 @@ func (c *call) findUsers(tx *roster.Txn, within roster.Set, text string, avatar 
 			}
 		}
 	default:
-		q := roster.SearchQuery{Text: text, Fields: roster.Username | roster.FullName | roster.Email, Within: &within, Limit: min(at.end(), within.Len())}
+		q := roster.SearchQuery{Text: text, Fields: roster.Username | roster.FullName | roster.Email, Within: &within, Limit: min(at.end(), within.Len()), NoTotal: true}
 		if at.end() == 0 {
 			q.Limit = -1 // the number alone
 		}
