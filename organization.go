@@ -215,7 +215,11 @@ func (tx *Txn) OrgMembers(id string) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
-	return tx.own(num)
+	st, err := tx.snapshot()
+	if err != nil {
+		return Set{}, err
+	}
+	return Set{numbers: tx.e.cache.get(&st.index, &st.users.byName, num, true), st: st}, nil
 }
 
 // OrgOwners returns the owners of an organisation, or ErrNotFound.

@@ -477,3 +477,59 @@ func TestManyOrganizations(t *testing.T) {
 	})
 	c.fails(roster.ErrLastOwner, func(tx *roster.Txn) error { return tx.DeleteUser(u) })
 }
+
+// The first members of an organisation by name are kept, and stay right.
+func TestFirstOrgMembers(t *testing.T) {
+	e, err := roster.Open("", roster.Options{InMemory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	names := make([]string, 0, 200)
+	join := func(name string) {
+		t.Helper()
+		_, err := e.Update(ctx, func(tx *roster.Txn) error {
+			u, err := tx.CreateUser(roster.User{Directory: 1, Username: name, Active: true})
+			if err == nil {
+				_, err = tx.PutOrgMembership(roster.OrgMembership{Organization: "org", User: u, Owner: true})
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+		slices.Sort(names)
+	}
+	_, err = e.Update(ctx, func(tx *roster.Txn) error {
+		_, err := tx.PutDirectory(roster.Directory{ID: 1, Name: "corp"})
+		_, err2 := tx.PutOrganization(roster.Organization{ID: "org", Name: "org"})
+		return errors.Join(err, err2)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		join(fmt.Sprintf("user%03d", (i*77)%200))
+		err := e.View(ctx, func(tx *roster.Txn) error {
+			members, err := tx.OrgMembers("org")
+			n := 0
+			for u := range members.ByName("") {
+				if n == 10 {
+					break
+				}
+				if got := tx.Username(u); got != names[n] {
+					t.Fatalf("of %d members number %d is %s, want %s", members.Len(), n, got, names[n])
+				}
+				n++
+			}
+			if members.Len() != i+1 || n != min(i+1, 10) {
+				t.Fatalf("%d members, %d on the page, want %d", members.Len(), n, i+1)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -29,7 +29,19 @@ func (s Set) Len() int { return s.n }
 func (s Set) Equal(t Set) bool { return s.equal(t.numbers) }
 
 // And returns the users that are in both sets.
-func (s Set) And(t Set) Set { return Set{s.and(t.numbers), s.of(t), s.mixed} }
+func (s Set) And(t Set) Set {
+	switch {
+	case s.isEveryone() && s.st == t.st && !t.mixed:
+		return t
+	case t.isEveryone() && s.st == t.st && !s.mixed:
+		return s
+	}
+	return Set{s.and(t.numbers), s.of(t), s.mixed}
+}
+
+// isEveryone reports whether the set is all users of its revision: of a set in
+// which there is nobody else their number tells.
+func (s Set) isEveryone() bool { return s.st != nil && !s.mixed && s.n == s.st.len(setAll) }
 
 // Or returns the users that are in either set.
 func (s Set) Or(t Set) Set {
