@@ -166,7 +166,11 @@ func (s *Service) RevokeTokens(ctx context.Context, u roster.UserID) error {
 
 // decided logs a decision.
 func (s *Service) decided(ctx context.Context, how By, p Principal, client netip.Addr, why string, err error) {
-	if s.o.Logger == nil {
+	level, text := slog.LevelDebug, "access: let in"
+	if err != nil {
+		level, text = slog.LevelInfo, "access: not let in"
+	}
+	if s.o.Logger == nil || !s.o.Logger.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("by", how.String()), slog.String("client", client.String())}
@@ -176,9 +180,7 @@ func (s *Service) decided(ctx context.Context, how By, p Principal, client netip
 	if p.Key != "" {
 		attrs = append(attrs, slog.String("key", p.Key))
 	}
-	level, text := slog.LevelDebug, "access: let in"
 	if err != nil {
-		level, text = slog.LevelInfo, "access: not let in"
 		attrs = append(attrs, slog.String("why", why))
 	}
 	s.o.Logger.LogAttrs(ctx, level, text, attrs...)

@@ -42,18 +42,18 @@ func read[T versioned](in Values, key string, to *T) error {
 	if err != nil {
 		return err
 	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if d.Decode(to) == nil && !d.More() && (*to).version() == recordVersion {
+		return nil
+	}
 	var head struct {
 		V int `json:"v"`
 	}
 	if err := json.Unmarshal(data, &head); err == nil && head.V > recordVersion {
 		return fmt.Errorf("access: record %q of version %d: %w", key, head.V, roster.ErrNewerFormat)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if d.Decode(to) != nil || d.More() || (*to).version() != recordVersion {
-		return fmt.Errorf("access: record %q cannot be read: %w", key, roster.ErrCorrupt)
-	}
-	return nil
+	return fmt.Errorf("access: record %q cannot be read: %w", key, roster.ErrCorrupt)
 }
 
 func write[T versioned](to Values, key string, rec T) (changed bool, err error) {
