@@ -4,7 +4,7 @@
 //	go run ./bench                              1M users, 20M memberships
 //	go run ./bench -users 100000                100k users, 2M memberships
 //	go run ./bench search                       one group of rows
-//	go run ./bench http                         the HTTP APIs under load, alone
+//	go run ./bench http                         the HTTP APIs under load; kept as bench/results/http-1m.txt
 //	go run ./bench -report bench/results        the table of the README
 //
 // It prints a table. Each figure is a median of several rounds; the ratios to
