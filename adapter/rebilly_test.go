@@ -291,7 +291,12 @@ func (x *machine) putUser(as *user, from, scope, method, status string, new *use
 
 func (x *machine) changeUser(as *user, from, scope, status string, old, new *user) int {
 	if scope != "" {
-		if o := x.m.org(scope); o == nil || o.members[old] == nil {
+		switch o := x.m.org(scope); {
+		case o == nil:
+			return 404
+		case (as != old || o.from(as, from) == nil) && !o.may(as, from, "PutUser"):
+			return 403
+		case o.members[old] == nil:
 			return 404
 		}
 	}
