@@ -115,6 +115,7 @@ func TestServePace(t *testing.T) {
 		"chunks in drops":          {append([]string{"POST /test/reads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"}, slices.Repeat([]string{"1\r\nx\r\n"}, 100)...), 50 * time.Millisecond, "i/o timeout", 400 * time.Millisecond},
 		"a slow body":              {append([]string{post("reads", 20<<10)}, slices.Repeat([]string{strings.Repeat("x", 1<<10)}, 20)...), 60 * time.Millisecond, "20480 bytes, <nil>", time.Second},
 		"a body that nobody reads": {[]string{strings.Replace(post("ignores", 10), "Connection: close\r\n", "", 1)}, 0, "401 Unauthorized", 400 * time.Millisecond},
+		"a slow answer to no body": {[]string{"GET /test/thinks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"}, 0, "thought", 1400 * time.Millisecond},
 		"a slow answer":            {[]string{post("thinks", 2), "hi"}, 0, "thought", 1400 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
