@@ -66,14 +66,33 @@ func TestAgainstBleve(t *testing.T) {
 		x.careful.Store(careful)
 		for i, clauses := range asked {
 			bits := make([]uint64, 8)
-			err := s.Find(clauses, func(h *Hits) {
+			err := s.find(clauses, 0, func(h *Hits) {
 				h.SetSure(bits)
 				h.SetUnsure(bits)
 			})
 			if got := listed(bits); err != nil || !slices.Equal(got, found[i]) {
 				t.Fatalf("%+v: %v, %v, Bleve finds %v", clauses, got, err, found[i])
 			}
+			checkFew(t, s, clauses, found[i])
 		}
+	}
+}
+
+// checkFew has a search content itself with few documents: it still finds all.
+func checkFew(t *testing.T, s *Snapshot, clauses []Clause, found []uint32) {
+	t.Helper()
+	err := s.Find(clauses, func(h *Hits) {
+		may := make([]uint64, 8)
+		h.SetSure(may)
+		h.SetUnsure(may)
+		for _, n := range found {
+			if may[n>>6]>>(n&63)&1 == 0 {
+				t.Fatalf("%+v: %d is not found, Bleve finds %v", clauses, n, found)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -7,9 +7,9 @@ import "slices"
 type Clause []Alternative
 
 // Alternative is one way to match a clause. The documents that have all grams of
-// All may match. Those among them that have Gram or Word do for certain, as do
-// all that have a word at most one typo away from Near. What is empty says
-// nothing.
+// All may match; All are those of a text in their order. Those among them that
+// have Gram or Word, which nobody has without all of All, do for certain, as do all
+// that have a word at most one typo away from Near. What is empty says nothing.
 type Alternative struct {
 	All  []string
 	Gram string
@@ -59,9 +59,18 @@ func (h *Hits) SetUnsure(bits []uint64) {
 	}
 }
 
+// fewEnough is the number of documents that may match beyond which further grams
+// are asked for: to ask for one costs as much as to look at some documents.
+const fewEnough = 8
+
 // Find looks for the documents that match every clause, of which there is at
-// least one, and has use take them.
+// least one, and has use take them. Where no more than some few have a part of the
+// grams of All, the others are not asked for: these few may match.
 func (s *Snapshot) Find(clauses []Clause, use func(*Hits)) error {
+	return s.find(clauses, fewEnough, use)
+}
+
+func (s *Snapshot) find(clauses []Clause, enough int, use func(*Hits)) error {
 	return s.read(func() error {
 		near, err := s.similarTo(clauses)
 		if err != nil {
@@ -69,7 +78,7 @@ func (s *Snapshot) Find(clauses []Clause, use func(*Hits)) error {
 		}
 		h := &Hits{}
 		for _, src := range s.sources() {
-			q := query{src, near}
+			q := query{src, near, enough}
 			m, err := q.all(clauses)
 			if err != nil {
 				return err
@@ -135,8 +144,9 @@ func (m matches) or(o matches) matches {
 
 // query looks for clauses in one source.
 type query struct {
-	src  source
-	near map[string][]string
+	src    source
+	near   map[string][]string
+	enough int // documents for which no further gram is asked
 }
 
 func (q *query) all(clauses []Clause) (found matches, err error) {
@@ -214,27 +224,44 @@ func (q *query) certain(a *Alternative) (found docs, err error) {
 	return found, nil
 }
 
-// intersect returns the documents that have all grams.
+// intersect returns the documents that have all grams of a text, or some few that
+// may.
 func (q *query) intersect(grams []string) (found docs, err error) {
 	if len(grams) == 1 {
 		return q.src.postings(gramField, grams[0])
 	}
 	// The later grams of a text, a number say, tell more documents apart than the
-	// earlier ones, and most segments hold nobody who has them all.
-	lists := make([]docs, 0, len(grams))
-	for _, g := range slices.Backward(grams) {
-		d, err := q.src.postings(gramField, g)
+	// earlier ones, and most segments hold nobody who has them all. Those that do not
+	// overlap come first: what the ones between them say is mostly said then.
+	apart := make([]docs, 0, len(grams))
+	for i := len(grams) - 1; i >= 0; i -= gramLength {
+		d, err := q.src.postings(gramField, grams[i])
 		if err != nil || d.n == 0 {
 			return docs{}, err
 		}
-		lists = append(lists, d)
+		apart = append(apart, d)
 	}
-	slices.SortFunc(lists, func(a, b docs) int { return a.n - b.n })
-	found = lists[0]
-	for _, d := range lists[1:] {
+	slices.SortFunc(apart, func(a, b docs) int { return a.n - b.n })
+	found = apart[0]
+	for _, d := range apart[1:] {
+		if found = found.and(d); found.n == 0 {
+			return found, nil
+		}
+	}
+	for i := len(grams) - 1; i >= 0 && found.n > q.enough; i-- {
+		if (len(grams)-1-i)%gramLength == 0 {
+			continue // one of those
+		}
+		d, err := q.src.postings(gramField, grams[i])
+		if err != nil {
+			return docs{}, err
+		}
 		if found = found.and(d); found.n == 0 {
 			break
 		}
 	}
 	return found, nil
 }
+
+// gramLength is the number of characters of a gram of a longer text.
+const gramLength = 3

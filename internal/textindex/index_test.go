@@ -90,7 +90,7 @@ func (m model) agree(t *testing.T, r *rand.Rand, s *Snapshot) {
 		}
 		sure, unsure := make([]uint64, 8), make([]uint64, 8)
 		counted := [2]int{}
-		err := s.Find(clauses, func(h *Hits) {
+		err := s.find(clauses, 0, func(h *Hits) {
 			h.SetSure(sure)
 			h.SetUnsure(unsure)
 			counted = [2]int{h.Sure, h.Unsure}
