@@ -200,16 +200,27 @@ func (c *call) writeJSON(status int, body any) {
 		panic(fmt.Sprintf("arcgis: an answer cannot be JSON: %v", err))
 	}
 	if c.format == formatPJSON {
-		var indented bytes.Buffer
-		if json.Indent(&indented, text, "", "  ") == nil {
-			text = indented.Bytes()
-		}
+		text = pretty(text)
 	}
 	c.w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	c.w.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
 		c.w.Write(text) // a client that has gone is nobody's error
 	}
+}
+
+// pretty lays JSON out as the examples of the API are: indented, but an object of one
+// simple value in one line, {"status": "success"}.
+func pretty(text []byte) []byte {
+	var indented bytes.Buffer
+	if json.Indent(&indented, text, "", "  ") != nil {
+		return text
+	}
+	lines := bytes.SplitN(indented.Bytes(), []byte("\n"), 4)
+	if len(lines) != 3 { // no more than "{", one member and "}": a text has no line end in JSON
+		return indented.Bytes()
+	}
+	return bytes.Join([][]byte{lines[0], bytes.TrimSpace(lines[1]), lines[2]}, nil)
 }
 
 // stopped returns the error of a context at every so many steps of a long walk.
