@@ -123,7 +123,7 @@ func (w *web) serve(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// The timeouts are those of `roster serve`, since they cost something.
+		// Timeouts cost something, and no server should be without.
 		server := &http.Server{
 			Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute,
 			WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
