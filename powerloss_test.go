@@ -43,7 +43,7 @@ type powerRun struct {
 	album  album
 }
 
-// album takes the images. While one is taken the run stands still.
+// album takes the images. While one is taken no other flush begins.
 type album struct {
 	mu     sync.Mutex
 	closed bool // no images are taken
@@ -60,6 +60,9 @@ func (r *powerRun) photograph(op storetest.Op) {
 	if a.closed {
 		return
 	}
+	// Another flush, whose image has been taken, may end at any time and acknowledge
+	// what the image here has not got: what counts is what was acknowledged before.
+	acked := roster.Revision(r.acked.Load())
 	state, err := a.copyState(filepath.Join(r.dir, "state"))
 	if err != nil {
 		r.t.Error(err)
@@ -70,7 +73,7 @@ func (r *powerRun) photograph(op storetest.Op) {
 		a.images = append(a.images, image{
 			what: fmt.Sprintf("%s, seed %d, %s", moment, seed, which),
 			dir:  r.dir, files: r.files.Crash(seed), state: state,
-			acked: roster.Revision(r.acked.Load()), asked: roster.Revision(r.asked.Load()),
+			acked: acked, asked: roster.Revision(r.asked.Load()),
 		})
 	}
 	take(0, state, "state as it was")
