@@ -67,6 +67,7 @@ type Service struct {
 	e        *roster.Engine
 	o        Options
 	hasher   *Hasher
+	records  *records
 	verified *verified
 	throttle *throttle
 }
@@ -108,7 +109,7 @@ func New(e *roster.Engine, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
-	return &Service{e: e, o: o, hasher: h, verified: v, throttle: newThrottle()}, nil
+	return &Service{e: e, o: o, hasher: h, records: newRecords(), verified: v, throttle: newThrottle()}, nil
 }
 
 // Hasher returns what the Service hashes passwords with.

@@ -73,18 +73,46 @@ func GetAccount(in Values, u roster.UserID) (Account, error) {
 
 // loadAccount returns the account of a user, or the epoch that is left of one.
 func loadAccount(in Values, u roster.UserID) (a Account, exists bool, err error) {
-	var rec accountRecord
-	a.User = u
-	if ok, err := found(read(in, accountKey(u), &rec)); !ok {
-		return a, false, err
+	key := accountKey(u)
+	data, err := in.Data(Space, key)
+	if ok, err := found(err); !ok {
+		return Account{User: u}, false, err
 	}
-	a.Privileges, a.Epoch, a.Created, a.Updated = rec.Privileges, rec.Epoch, rec.Created, rec.Updated
+	known, err := decodeAccount(key, data)
+	known.User = u
+	return known.Account, known.exists, err
+}
+
+// knownAccount is what a record says of an account.
+type knownAccount struct {
+	Account      // without its User
+	exists  bool // it was not deleted
+}
+
+func decodeAccount(key string, data []byte) (a knownAccount, err error) {
+	var rec accountRecord
+	if err := decode(key, data, &rec); err != nil {
+		return a, err
+	}
 	if rec.Hash != "" {
 		if a.Password, err = ParseHash(rec.Hash); err != nil {
-			return a, false, fmt.Errorf("account of %v: %w: %w", u, err, roster.ErrCorrupt)
+			return a, fmt.Errorf("access: record %q: %w: %w", key, err, roster.ErrCorrupt)
 		}
 	}
-	return a, !rec.Gone, nil
+	a.Privileges, a.Epoch, a.Created, a.Updated, a.exists = rec.Privileges, rec.Epoch, rec.Created, rec.Updated, !rec.Gone
+	return a, nil
+}
+
+// account is loadAccount for those that are asked for with every request. What is
+// in it must not be changed.
+func (s *Service) account(tx *roster.Txn, u roster.UserID) (a Account, exists bool, err error) {
+	known, err := recall(s.records, tx, accountKey(u), decodeAccount)
+	if ok, err := found(err); !ok {
+		return Account{User: u}, false, err
+	}
+	a = known.Account
+	a.User = u
+	return a, known.exists, nil
 }
 
 func storeAccount(to Values, a *Account, gone bool) (bool, error) {

@@ -103,19 +103,42 @@ func GetKey(in Values, id string) (Key, error) {
 	if checkKeyID(id) != nil {
 		return Key{}, fmt.Errorf("API key %.64q: %w", id, roster.ErrNotFound)
 	}
-	var rec keyRecord
-	if exists, err := found(read(in, keyPrefix+id, &rec)); err != nil {
+	key := keyPrefix + id
+	data, err := in.Data(Space, key)
+	if err != nil {
 		return Key{}, fmt.Errorf("API key %q: %w", id, err)
-	} else if !exists {
-		return Key{}, fmt.Errorf("API key %q: %w", id, roster.ErrNotFound)
 	}
-	k := Key{ID: id, User: roster.UserID(rec.User), Endpoints: rec.Endpoints, Expires: rec.Expires, Created: rec.Created, Updated: rec.Updated}
+	return decodeKey(key, data)
+}
+
+func decodeKey(key string, data []byte) (Key, error) {
+	var rec keyRecord
+	if err := decode(key, data, &rec); err != nil {
+		return Key{}, err
+	}
+	k := Key{
+		ID: strings.TrimPrefix(key, keyPrefix), User: roster.UserID(rec.User), Endpoints: rec.Endpoints,
+		Expires: rec.Expires, Created: rec.Created, Updated: rec.Updated,
+	}
 	var err error
 	if k.Secret, err = ParseHash(rec.Secret); err == nil {
 		k.Addresses, err = ParseAddresses(rec.Addresses)
 	}
 	if err != nil {
-		return Key{}, fmt.Errorf("API key %q: %w: %w", id, err, roster.ErrCorrupt)
+		return Key{}, fmt.Errorf("access: record %q: %w: %w", key, err, roster.ErrCorrupt)
+	}
+	return k, nil
+}
+
+// key is GetKey for those that are asked for with every request, or nil if there is
+// none. It must not be changed.
+func (s *Service) key(tx *roster.Txn, id string) (*Key, error) {
+	if checkKeyID(id) != nil {
+		return nil, nil
+	}
+	k, err := recall(s.records, tx, keyPrefix+id, decodeKey)
+	if _, err := found(err); err != nil {
+		return nil, fmt.Errorf("API key %q: %w", id, err)
 	}
 	return k, nil
 }

@@ -2,9 +2,7 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/netip"
 
 	"github.com/rosterdb/roster"
@@ -55,8 +53,8 @@ func (s *Service) randomKey(ctx context.Context, id, secret string, use KeyUse) 
 			why = "unknown key"
 			return err
 		}
-		p, why, err = s.useKey(tx, &k, use)
-		known := &proof{user: k.User, key: k.ID, alone: id == "", print: k.print()}
+		p, why, err = s.useKey(tx, k, use)
+		known := &proof{user: k.User, key: k.ID, alone: id == "", secret: k.Secret}
 		p.still = func(tx *roster.Txn) (Principal, error) { return s.stillKey(tx, known, use) }
 		return err
 	})
@@ -102,7 +100,7 @@ func (s *Service) searchKey(ctx context.Context, id, secret string) (*proof, err
 	if err != nil {
 		return nil, err
 	}
-	var k Key
+	var k *Key
 	err = s.e.View(ctx, func(tx *roster.Txn) (err error) {
 		k, err = s.find(tx, id, hashes)
 		return err
@@ -110,7 +108,7 @@ func (s *Service) searchKey(ctx context.Context, id, secret string) (*proof, err
 	if err != nil {
 		return nil, err
 	}
-	return &proof{user: k.User, key: k.ID, alone: id == "", print: k.print(), until: s.o.Now().Add(s.o.VerifiedFor)}, nil
+	return &proof{user: k.User, key: k.ID, alone: id == "", secret: k.Secret, until: s.o.Now().Add(s.o.VerifiedFor)}, nil
 }
 
 // ways returns how the secret of a key may have been hashed: as that key's if
@@ -121,9 +119,8 @@ func (s *Service) ways(tx *roster.Txn, id string) ([]phc, error) {
 	if err != nil || id == "" {
 		return all, err
 	}
-	k, err := GetKey(tx, id)
-	exists, err := found(err)
-	if err != nil || !exists {
+	k, err := s.key(tx, id)
+	if err != nil || k == nil {
 		return s.hasher.own(all), err
 	}
 	p, err := parsePHC(k.Secret.Text())
@@ -134,42 +131,39 @@ func (s *Service) ways(tx *roster.Txn, id string) ([]phc, error) {
 }
 
 // find returns the key of an ID, or the only one, that has one of some hashes.
-func (s *Service) find(tx *roster.Txn, id string, hashes []Hash) (Key, error) {
-	var fit []Key
+func (s *Service) find(tx *roster.Txn, id string, hashes []Hash) (*Key, error) {
+	var fit []*Key
 	for _, hash := range hashes {
 		ids := []string{id}
 		if id == "" {
 			var err error
 			if ids, err = keysWith(tx, hash); err != nil {
-				return Key{}, err
+				return nil, err
 			}
 		}
 		for _, id := range ids[:min(len(ids), 2)] {
-			k, err := GetKey(tx, id)
-			if exists, err := found(err); err != nil {
-				return Key{}, err
-			} else if exists && k.Secret.Equal(hash) {
+			k, err := s.key(tx, id)
+			if err != nil {
+				return nil, err
+			}
+			if k != nil && k.Secret.Equal(hash) {
 				fit = append(fit, k)
 			}
 		}
 	}
 	if len(fit) != 1 {
-		return Key{}, ErrDenied
+		return nil, ErrDenied
 	}
 	return fit[0], nil
 }
 
-// print identifies what of a key a login depends on.
-func (k *Key) print() [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "key %q %s", k.ID, k.Secret.Text()))
-}
-
 // stillKey holds a proof to the keys as a transaction knows them.
 func (s *Service) stillKey(tx *roster.Txn, known *proof, use KeyUse) (Principal, error) {
-	k, err := GetKey(tx, known.key)
-	if exists, err := found(err); err != nil {
+	k, err := s.key(tx, known.key)
+	if err != nil {
 		return Principal{}, err
-	} else if !exists || k.print() != known.print {
+	}
+	if k == nil || !k.Secret.Equal(known.secret) {
 		return Principal{}, ErrDenied
 	}
 	if known.alone {
@@ -181,7 +175,7 @@ func (s *Service) stillKey(tx *roster.Txn, known *proof, use KeyUse) (Principal,
 			return Principal{}, ErrDenied // another key has got that secret too
 		}
 	}
-	p, _, err := s.useKey(tx, &k, use)
+	p, _, err := s.useKey(tx, k, use)
 	if err != nil {
 		return Principal{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/rosterdb/roster"
@@ -294,10 +295,13 @@ func (s *Service) principal(tx *roster.Txn, u roster.UserID, by By, client netip
 	if exists, err := found(err); err != nil || !exists || !rec.Active {
 		return Principal{}, Account{}, err
 	}
-	a, _, err := loadAccount(tx, u)
+	a, _, err := s.account(tx, u)
 	if err != nil {
 		return Principal{}, Account{}, err
 	}
-	p := Principal{User: u, Directory: rec.Directory, Username: strings.Clone(rec.Username), By: by, Client: plainAddr(client), Privileges: a.Privileges}
+	p := Principal{
+		User: u, Directory: rec.Directory, Username: strings.Clone(rec.Username), By: by, Client: plainAddr(client),
+		Privileges: slices.Clone(a.Privileges),
+	}
 	return p, a, nil
 }

@@ -42,6 +42,10 @@ func read[T versioned](in Values, key string, to *T) error {
 	if err != nil {
 		return err
 	}
+	return decode(key, data, to)
+}
+
+func decode[T versioned](key string, data []byte, to *T) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if d.Decode(to) == nil && !d.More() && (*to).version() == recordVersion {

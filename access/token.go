@@ -142,8 +142,11 @@ const (
 	maxTokenKeys  = 4
 )
 
-// key returns the key of a number, or nil.
+// key returns the key of a number, or nil. Nobody has a nil record.
 func (r *tokenRecord) key(id uint32) []byte {
+	if r == nil {
+		return nil
+	}
 	for _, k := range r.Keys {
 		if k.ID == id && len(k.Key) == tokenKeyBytes {
 			return k.Key

@@ -61,12 +61,12 @@ func (s *Service) issue(tx *roster.Txn, p Principal, c *claims) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	a, _, err := loadAccount(tx, p.User)
+	a, _, err := s.account(tx, p.User)
 	if err != nil {
 		return "", err
 	}
-	var keys tokenRecord
-	if err := read(tx, tokenKeyName, &keys); err != nil {
+	keys, err := s.tokenKeys(tx)
+	if err != nil {
 		return "", err
 	}
 	if len(keys.Keys) == 0 || len(keys.Keys[0].Key) != tokenKeyBytes {
@@ -74,6 +74,14 @@ func (s *Service) issue(tx *roster.Txn, p Principal, c *claims) (string, error) 
 	}
 	c.user, c.epoch, c.key = p.User, a.Epoch, keys.Keys[0].ID
 	return c.encode(keys.Keys[0].Key), nil
+}
+
+// tokenKeys returns what tokens are signed with, or roster.ErrNotFound. It must not
+// be changed.
+func (s *Service) tokenKeys(tx *roster.Txn) (*tokenRecord, error) {
+	return recall(s.records, tx, tokenKeyName, func(key string, data []byte) (rec tokenRecord, err error) {
+		return rec, decode(key, data, &rec)
+	})
 }
 
 func (s *Service) firstTokenKey(ctx context.Context) error {
@@ -112,8 +120,8 @@ func (s *Service) CheckToken(ctx context.Context, token, audience string, use Bi
 
 // token returns what a token says, and who may use it.
 func (s *Service) token(tx *roster.Txn, token, audience string, use Binding) (c claims, p Principal, why string, err error) {
-	var keys tokenRecord
-	if _, err := found(read(tx, tokenKeyName, &keys)); err != nil {
+	keys, err := s.tokenKeys(tx)
+	if _, err := found(err); err != nil {
 		return c, p, "", err
 	}
 	if c, err = decodeToken(token, keys.key); err != nil {
@@ -151,8 +159,8 @@ func (s *Service) claimed(tx *roster.Txn, c *claims, audience string, use Bindin
 // stillToken holds the claims of a token to what a transaction knows. The key that
 // signed it may be gone there; numbers of keys do not come again.
 func (s *Service) stillToken(tx *roster.Txn, c *claims, audience string, use Binding) (Principal, error) {
-	var keys tokenRecord
-	if _, err := found(read(tx, tokenKeyName, &keys)); err != nil {
+	keys, err := s.tokenKeys(tx)
+	if _, err := found(err); err != nil {
 		return Principal{}, err
 	}
 	if keys.key(c.key) == nil {

@@ -34,12 +34,12 @@ type credential [sha256.Size]byte
 
 // proof is what was right, and until when it is believed.
 type proof struct {
-	user  roster.UserID
-	epoch uint64            // of the account that a password was right for
-	key   string            // the ID of the API key, "" of a password
-	alone bool              // the key was found by its secret alone
-	print [sha256.Size]byte // of the API key that it was right for
-	until time.Time
+	user   roster.UserID
+	epoch  uint64 // of the account that a password was right for
+	key    string // the ID of the API key, "" of a password
+	alone  bool   // the key was found by its secret alone
+	secret Hash   // of the API key that it was right for
+	until  time.Time
 }
 
 // check is a verification that others may wait for.
