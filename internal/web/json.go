@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"unicode/utf8"
 )
 
@@ -41,76 +40,104 @@ func (e *JSONError) Error() string {
 // CheckJSON returns a *JSONError unless a text is one JSON value in UTF-8 in which
 // lists and objects are nested at most depth deep and no object holds a name twice,
 // which another reader may understand in another way. Names are the same if they are
-// that decoded. It takes time and memory in proportion to the text.
+// that decoded. Of several faults it is the first in the text. It takes time and
+// memory in proportion to the text.
 func CheckJSON(data []byte, depth int) error {
 	if !utf8.Valid(data) {
 		return &JSONError{Fault: NotUTF8}
 	}
+	if json.Valid(data) {
+		return checkShape(data, depth)
+	}
+	// Only the first value is looked at from here on, up to what is wrong with it.
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	if err := checkValue(d, depth); err != nil {
+	err := d.Decode(new(json.RawMessage))
+	good, fault := data, &JSONError{NotJSON, "it ends too early"}
+	var at *json.SyntaxError
+	switch {
+	case err == nil:
+		good, fault = data[:d.InputOffset()], &JSONError{Fault: Trailing}
+	case errors.As(err, &at):
+		good, fault = data[:at.Offset-1], &JSONError{NotJSON, at.Error()}
+	}
+	if err := checkShape(good, depth); err != nil {
 		return err
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return &JSONError{Fault: Trailing}
-	}
-	return nil
+	return fault
 }
 
 // level is a list or an object that has begun and not ended.
 type level struct {
-	names map[string]bool // of an object, nil for a list
-	named bool            // of an object: its name has been read, and the value comes
+	object bool
+	named  bool                // of an object: a name has been read, and its value comes
+	names  map[string]struct{} // of an object that has some
 }
 
-// checkValue reads one value. It keeps what is open itself, so that no text makes the
-// stack grow.
-func checkValue(d *json.Decoder, depth int) error {
+// checkShape looks at the depth and the names of JSON, or of the beginning of some.
+// It keeps what is open itself, so that no text makes the stack grow.
+func checkShape(data []byte, depth int) error {
 	var open []level
-	for {
-		t, err := d.Token()
-		if err != nil {
-			return &JSONError{NotJSON, plain(err)}
-		}
+	for i := 0; i < len(data); {
 		var in *level
 		if len(open) > 0 {
 			in = &open[len(open)-1]
 		}
+		c := data[i]
 		switch {
-		case t == json.Delim('{') || t == json.Delim('['):
+		case c == '"':
+			text := data[i : i+textLen(data[i:])]
+			i += len(text)
+			if in == nil || !in.object || in.named {
+				continue
+			}
+			name, whole := decodeText(text)
+			if !whole {
+				return nil // the beginning of one, and the end of data
+			}
+			if _, twice := in.names[name]; twice {
+				return &JSONError{Twice, name}
+			}
+			if in.names == nil {
+				in.names = map[string]struct{}{}
+			}
+			in.names[name], in.named = struct{}{}, true
+			continue
+		case c == '{' || c == '[':
 			if len(open) == depth {
 				return &JSONError{Fault: TooDeep}
 			}
-			next := level{}
-			if t == json.Delim('{') {
-				next.names = map[string]bool{}
-			}
-			open = append(open, next)
-			continue
-		case t == json.Delim('}') || t == json.Delim(']'):
+			open = append(open, level{object: c == '{'})
+		case c == '}' || c == ']':
 			open = open[:len(open)-1]
-		case in != nil && in.names != nil && !in.named:
-			name := t.(string)
-			if in.names[name] {
-				return &JSONError{Twice, name}
-			}
-			in.names[name], in.named = true, true
-			continue
+		case c == ',':
+			in.named = false
 		}
-		if len(open) == 0 { // a value has ended: that of the text
-			return nil
-		}
-		open[len(open)-1].named = false
+		i++
 	}
+	return nil
 }
 
-// plain says what is wrong in words that hide how package encoding/json says that
-// there is no more.
-func plain(err error) string {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "it ends too early"
+// textLen returns how many bytes a text in JSON takes that data begins with, quotes
+// and all.
+func textLen(data []byte) int {
+	for i := 1; i < len(data); i++ {
+		switch data[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
 	}
-	return err.Error()
+	return len(data)
+}
+
+// decodeText returns what a text in JSON says, and false for the beginning of one.
+func decodeText(text []byte) (s string, whole bool) {
+	if len(text) > 1 && text[len(text)-1] == '"' && !bytes.ContainsRune(text, '\\') {
+		return string(text[1 : len(text)-1]), true
+	}
+	err := json.Unmarshal(text, &s)
+	return s, err == nil
 }
 
 // Object takes a JSON object apart by its fields' exact names: decoding it into a
