@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // Codes of the API that are no HTTP status.
@@ -92,7 +91,7 @@ func (c *call) told(err error) *apiError {
 			continue
 		}
 		if told := a.as.code; told >= http.StatusInternalServerError || told == http.StatusConflict {
-			c.o.Logger.Log(c.r.Context(), c.loudness(), "arcgis: an operation was not carried out", "path", c.r.URL.EscapedPath(), "code", told, "error", err)
+			web.LogFailure(c.o.Logger, c.r, "arcgis", told, err)
 		}
 		told := *a.as
 		if wait, ok := errors.AsType[*access.ThrottledError](err); ok {
@@ -100,24 +99,15 @@ func (c *call) told(err error) *apiError {
 		}
 		return &told
 	}
-	c.o.Logger.Error("arcgis: an operation failed", "path", c.r.URL.EscapedPath(), "error", err)
+	web.LogFailure(c.o.Logger, c.r, "arcgis", errInternal.code, err)
 	return errInternal
-}
-
-// loudness is how loud the log says what somebody else has to see to: not if whoever
-// asked has gone.
-func (c *call) loudness() slog.Level {
-	if c.r.Context().Err() != nil {
-		return slog.LevelDebug
-	}
-	return slog.LevelWarn
 }
 
 // fail answers with an error.
 func (c *call) fail(err error) {
 	told := c.told(err)
 	if told.after > 0 {
-		c.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(told.after.Seconds()))))
+		web.RetryAfter(c.w.Header(), told.after)
 	}
 	if c.format == formatHTML {
 		c.errorPage(told)

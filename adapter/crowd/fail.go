@@ -3,10 +3,7 @@ package crowd
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/rosterdb/roster"
@@ -81,20 +78,15 @@ func answerTo(err error) *failure {
 // fail answers a request with an error.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := answerTo(err)
-	if f.status >= 500 && a.o.Logger != nil {
-		level := slog.LevelError
-		if r.Context().Err() != nil {
-			level = slog.LevelDebug
-		}
-		a.o.Logger.LogAttrs(r.Context(), level, "crowd: request failed", slog.String("method", r.Method),
-			slog.String("path", r.URL.EscapedPath()), slog.Int("status", f.status), slog.Any("error", err))
+	if f.status >= http.StatusInternalServerError {
+		web.LogFailure(a.o.Logger, r, "crowd", f.status, err)
 	}
 	var wait *access.ThrottledError
 	switch {
 	case errors.As(err, &wait):
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(wait.After.Seconds(), 1)))))
+		web.RetryAfter(w.Header(), wait.After)
 	case f.status == http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
+		web.RetryAfter(w.Header(), 0)
 	case f.status == http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Basic realm="+quoted(a.o.Realm)+`, charset="UTF-8"`)
 	}

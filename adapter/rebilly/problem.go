@@ -11,6 +11,7 @@ import (
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // problem is an error that the caller is told, in the form of RFC 9457.
@@ -105,8 +106,8 @@ const fault = "Something went wrong here. The request may be sent again."
 // caller's.
 func (h *handler) fail(r *http.Request, err error) answer {
 	p := h.problemOf(err)
-	if p.Status >= http.StatusInternalServerError && h.o.Logger != nil {
-		h.o.Logger.LogAttrs(r.Context(), levelOf(p.Status), "rebilly: request failed", logged(r, p.Status, err)...)
+	if p.Status >= http.StatusInternalServerError {
+		web.LogFailure(h.o.Logger, r, "rebilly", p.Status, err)
 	}
 	out := *p // a problem may be shared
 	out.Type, out.Title, out.Instance = "about:blank", http.StatusText(p.Status), r.URL.EscapedPath()
@@ -138,7 +139,7 @@ func (h *handler) problemOf(err error) *problem {
 		case errors.As(err, &wait):
 			p.header.Set(retryAfter, unixAfter(h.o.Now(), wait.After))
 		case k.status == http.StatusServiceUnavailable:
-			p.header.Set("Retry-After", "1")
+			web.RetryAfter(p.header, 0)
 		}
 		return p
 	}

@@ -1,7 +1,7 @@
 // Package web reads what the HTTP APIs read alike: the prefix that they stand
-// below, segments of paths, fields of forms, bodies and JSON. It says what is wrong
-// by errors that each API puts into its own words. Its functions may be called by
-// any number of goroutines.
+// below, segments of paths, fields of forms, bodies and JSON; and it says alike what
+// they say alike when they answer. What is wrong is told by errors that each API puts
+// into its own words. Its functions may be called by any number of goroutines.
 package web
 
 import (
