@@ -391,16 +391,30 @@ func TestOvertaken(t *testing.T) {
 // each time.
 func TestEmptied(t *testing.T) {
 	c, e := made(10), open(t)
-	l := newLink(t, e, c.source(), directory.Options{})
+	src := c.source()
+	asked := 0 // about how many users
+	each := src.EachUser
+	src.UsersBy = func(ctx context.Context, queries []directory.Query) iter.Seq2[directory.User, error] {
+		asked += len(queries)
+		return only(each(ctx), func(u directory.User) bool { return asksFor(queries, u.Key, u.Name, u.Refs) })
+	}
+	l := newLink(t, e, src, directory.Options{})
 	mustSync(t, l, directory.Run{})
 	delete(c.users, "k9")
 	mustSync(t, l, directory.Run{})
+	if asked == 0 {
+		t.Error("asked about nobody, though one is gone")
+	}
+	asked = 0
 	c.users, c.groups = map[string]string{}, map[string]string{}
 	var guard *directory.GuardError
 	if _, err := l.Sync(t.Context(), directory.Run{}); !errors.As(err, &guard) || guard.Removed != 9 || guard.Of != 9 {
 		t.Error(err)
 	}
 	mustSync(t, l, directory.Run{Force: true})
+	if asked > 0 {
+		t.Errorf("asked about %d users of a source that lists nobody", asked)
+	}
 	if report := mustSync(t, l, directory.Run{}); !report.Diff.Empty() {
 		t.Errorf("again: %+v", report.Diff)
 	}

@@ -21,10 +21,10 @@ func TestMoved(t *testing.T) {
 		moved := map[string]bool{}
 		each, eachGroup := src.EachUser, src.EachGroup
 		src.UsersBy = func(ctx context.Context, queries []directory.Query) iter.Seq2[directory.User, error] {
-			return only(each(ctx), func(u directory.User) bool { return asked(queries, u.Key, u.Name, u.Refs) })
+			return only(each(ctx), func(u directory.User) bool { return asksFor(queries, u.Key, u.Name, u.Refs) })
 		}
 		src.GroupsBy = func(ctx context.Context, queries []directory.Query) iter.Seq2[directory.Group, error] {
-			return only(eachGroup(ctx), func(g directory.Group) bool { return asked(queries, g.Key, g.Name, g.Refs) })
+			return only(eachGroup(ctx), func(g directory.Group) bool { return asksFor(queries, g.Key, g.Name, g.Refs) })
 		}
 		src.EachUser = func(ctx context.Context) iter.Seq2[directory.User, error] {
 			return only(each(ctx), func(u directory.User) bool { return !moved[u.Key] })
@@ -77,7 +77,7 @@ func only[T any](all iter.Seq2[T, error], wanted func(T) bool) iter.Seq2[T, erro
 	}
 }
 
-func asked(queries []directory.Query, key, name string, refs []string) bool {
+func asksFor(queries []directory.Query, key, name string, refs []string) bool {
 	return slices.ContainsFunc(queries, func(q directory.Query) bool {
 		return q.Key != "" && q.Key == key || q.Name != "" && strings.EqualFold(q.Name, name) || slices.Contains(refs, q.Ref)
 	})

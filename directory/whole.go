@@ -91,7 +91,7 @@ func (g *gathered) askAfter(ctx context.Context, p *plan) (missed bool, err erro
 	}
 	var users, groups []Query
 	for _, gone := range p.gone {
-		if gone.write {
+		if gone.write && g.users.len() > 0 { // where nobody was listed nobody went from page to page
 			users = append(users, keyQuery(gone.key))
 		}
 	}
