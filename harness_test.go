@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -192,6 +193,10 @@ func dumpUsers(b *strings.Builder, e *roster.Engine, tx *roster.Txn, groups []ro
 		if !ok || found != u || byNumber != u || byUID != u || tx.Username(u) != rec.Username || active.Contains(u) != rec.Active {
 			return fmt.Errorf("%+v is found as %d, %d, %d, active %v", rec, found, byNumber, byUID, active.Contains(u))
 		}
+		want := roster.User{ID: rec.ID, Directory: rec.Directory, Username: rec.Username, Number: rec.Number, UID: rec.UID, Active: rec.Active}
+		if head, err := tx.UserHead(u); err != nil || !reflect.DeepEqual(head, want) {
+			return fmt.Errorf("%+v has the head %+v, %v", rec, head, err)
+		}
 		var check []roster.GroupID
 		for _, g := range groups {
 			if e.Check(u, g) {
@@ -219,6 +224,15 @@ func dumpGroup(b *strings.Builder, tx *roster.Txn, g roster.GroupID) error {
 	if found, _ := tx.GroupByName(rec.Directory, rec.Name); found != g || direct.Len() != len(d) || members.Len() != len(m) {
 		return fmt.Errorf("%+v is found as %d and has %d, %d members", rec, found, direct.Len(), members.Len())
 	}
+	want := roster.Group{ID: rec.ID, Directory: rec.Directory, Name: rec.Name, Number: rec.Number, UID: rec.UID, Enterprise: rec.Enterprise}
+	if head, err := tx.GroupHead(g); err != nil || !reflect.DeepEqual(head, want) {
+		return fmt.Errorf("%+v has the head %+v, %v", rec, head, err)
+	}
+	slices.Reverse(m)
+	if again, err := tx.SetOf(append(m, m...)...); err != nil || !again.Equal(members) {
+		return fmt.Errorf("%+v: the set of its members has %d of %d users, %v", rec, again.Len(), members.Len(), err)
+	}
+	slices.Reverse(m)
 	fmt.Fprintf(b, "%+v\n members %v\n effective %v\n subgroups %v\n parents %v\n", rec, list(d), list(m), list(children), list(parents))
 	return nil
 }

@@ -35,6 +35,14 @@ func (x *index) direct(set uint32) numbers {
 
 func listOf(ids []uint32) numbers { return numbers{list: ids, n: len(ids)} }
 
+// numbersOf is listOf for a list of any length.
+func numbersOf(ids []uint32) numbers {
+	if len(ids) <= listMax {
+		return listOf(ids)
+	}
+	return numbers{big: makeShards(new(radix.Owner), nil, ids), large: true, n: len(ids)}
+}
+
 // shardsOf wraps shards and counts them.
 func shardsOf(t shards) numbers {
 	n := 0
@@ -159,11 +167,7 @@ func (a numbers) or(b numbers) numbers {
 		fresh := addShards(new(radix.Owner), nil, &t, b.list)
 		return numbers{big: t, large: true, n: a.n + len(fresh)}
 	}
-	union := merge(slices.Grow(slices.Clone(a.list), len(b.list)), minus(b.list, a.list))
-	if len(union) <= listMax {
-		return listOf(union)
-	}
-	return numbers{big: makeShards(new(radix.Owner), nil, union), large: true, n: len(union)}
+	return numbersOf(merge(slices.Grow(slices.Clone(a.list), len(b.list)), minus(b.list, a.list)))
 }
 
 // combine applies op shard by shard. Shards that op returns unchanged are

@@ -139,6 +139,43 @@ func (tx *Txn) Group(id GroupID) (Group, error) {
 	return g, nil
 }
 
+// UserHead returns what of a user's record stands in memory, or ErrNotFound: ID,
+// Directory, Username, Number, UID and Active. The other fields are zero, so it is
+// nothing to put.
+func (tx *Txn) UserHead(id UserID) (User, error) {
+	c, err := tx.card(&tx.st.users.roll, uint32(id))
+	if err != nil {
+		return User{}, fmt.Errorf("%v: %w", id, err)
+	}
+	return User{
+		ID: id, Directory: DirectoryID(c.dir), Username: c.name, Number: c.id, UID: tx.st.users.uid(&c), Active: c.flags&flagActive != 0,
+	}, nil
+}
+
+// GroupHead returns what of a group's record stands in memory, or ErrNotFound: ID,
+// Directory, Name, Number, UID and Enterprise; see UserHead.
+func (tx *Txn) GroupHead(id GroupID) (Group, error) {
+	c, err := tx.card(&tx.st.groups.roll, uint32(id))
+	if err != nil {
+		return Group{}, fmt.Errorf("%v: %w", id, err)
+	}
+	return Group{
+		ID: id, Directory: DirectoryID(c.dir), Name: c.name, Number: c.id, UID: tx.st.groups.uid(&c), Enterprise: c.flags&flagEnterprise != 0,
+	}, nil
+}
+
+func (tx *Txn) card(of *roll, n uint32) (card, error) {
+	if err := tx.ready(); err != nil {
+		return card{}, err
+	}
+	c, ok := of.get(n)
+	if !ok {
+		return card{}, ErrNotFound
+	}
+	c.name, c.uid = strings.Clone(c.name), strings.Clone(c.uid) // neither keeps a page alive
+	return c, nil
+}
+
 // record returns an encoded record of what is stored under keys of a kind, or
 // ErrNotFound.
 func (st *state) record(from *folded, kind byte, n uint32) (string, error) {
@@ -407,6 +444,23 @@ func (tx *Txn) Users() (Set, error) { return tx.own(setAll) }
 
 // Active returns the users that are active.
 func (tx *Txn) Active() (Set, error) { return tx.own(setActive) }
+
+// SetOf returns the set of some users, or ErrNotFound if one of them does not exist.
+// Their order does not matter, nor that one stands twice.
+func (tx *Txn) SetOf(users ...UserID) (Set, error) {
+	st, err := tx.snapshot()
+	if err != nil {
+		return Set{}, err
+	}
+	list := make([]uint32, len(users))
+	for i, u := range users {
+		if !st.users.has(uint32(u)) {
+			return Set{}, fmt.Errorf("%v: %w", u, ErrNotFound)
+		}
+		list[i] = uint32(u)
+	}
+	return Set{numbers: numbersOf(ascending(list)), st: st}, nil
+}
 
 func (tx *Txn) own(set uint32) (Set, error) {
 	st, err := tx.snapshot()

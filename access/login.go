@@ -176,7 +176,7 @@ func (s *Service) candidate(ctx context.Context, name string, c *candidate) erro
 		case err != nil:
 			return err
 		}
-		rec, err := tx.User(u)
+		rec, err := tx.UserHead(u)
 		if err != nil {
 			return err
 		}
@@ -291,7 +291,7 @@ func (s *Service) stillUser(tx *roster.Txn, known *proof, client netip.Addr) (Pr
 
 // principal returns who a user is, nobody if it does not exist or is not active.
 func (s *Service) principal(tx *roster.Txn, u roster.UserID, by By, client netip.Addr) (Principal, Account, error) {
-	rec, err := tx.User(u)
+	rec, err := tx.UserHead(u)
 	if exists, err := found(err); err != nil || !exists || !rec.Active {
 		return Principal{}, Account{}, err
 	}
@@ -300,7 +300,7 @@ func (s *Service) principal(tx *roster.Txn, u roster.UserID, by By, client netip
 		return Principal{}, Account{}, err
 	}
 	p := Principal{
-		User: u, Directory: rec.Directory, Username: strings.Clone(rec.Username), By: by, Client: plainAddr(client),
+		User: u, Directory: rec.Directory, Username: rec.Username, By: by, Client: plainAddr(client),
 		Privileges: slices.Clone(a.Privileges),
 	}
 	return p, a, nil

@@ -153,7 +153,7 @@ func (p *plan) ownsGroup(tx *roster.Txn, g roster.GroupID) (bool, error) {
 	if ok || p.managedAll {
 		return owned, nil
 	}
-	rec, err := tx.Group(g)
+	rec, err := tx.GroupHead(g)
 	if err != nil {
 		return false, err
 	}

@@ -69,7 +69,7 @@ func (p *plan) count(tx *roster.Txn) error {
 	}
 	p.activeUsers, p.memberships, p.enterprise = users.And(active).Len(), 0, 0
 	for g := range tx.GroupsByName() {
-		rec, err := tx.Group(g)
+		rec, err := tx.GroupHead(g)
 		if err != nil {
 			return err
 		}

@@ -350,7 +350,7 @@ func (l *Link) askedGroups(ctx context.Context, g *gathered, names []string) (qu
 			if !ok {
 				continue
 			}
-			rec, err := tx.Group(id)
+			rec, err := tx.GroupHead(id)
 			if err != nil {
 				return err
 			}

@@ -81,7 +81,7 @@ func (c *call) createUser() (*result, error) {
 		if err != nil {
 			return err
 		}
-		rec, err := tx.User(id)
+		rec, err := tx.UserHead(id)
 		if err != nil {
 			return err
 		}

@@ -230,7 +230,7 @@ func (n *names) groups(ctx context.Context, all func(func(roster.GroupID) bool),
 		if !f.whole(name) && !slices.ContainsFunc(n.dirs, func(d directory) bool { return f.fits(&d, name) }) {
 			continue
 		}
-		g, err := n.tx.Group(id)
+		g, err := n.tx.GroupHead(id)
 		if err != nil {
 			return nil, false, err
 		}

@@ -119,7 +119,7 @@ func (n *names) group(ref string) (roster.GroupID, error) {
 		if !ok || n.exact && n.tx.GroupName(id) != name {
 			return id, false
 		}
-		g, err := n.tx.Group(id)
+		g, err := n.tx.GroupHead(id)
 		if err != nil {
 			failed = err
 		}

@@ -137,16 +137,12 @@ func (c *call) matching(tx *roster.Txn, all iter.Seq[roster.GroupID], q *criteri
 }
 
 // holds reports whether a group belongs to one of the directories that are asked
-// for. Of one that is told from memory; of several the record says it, however many
-// there are.
+// for.
 func (q *criteria) holds(tx *roster.Txn, id roster.GroupID) (bool, error) {
-	switch len(q.directories) {
-	case 0:
+	if len(q.directories) == 0 {
 		return true, nil
-	case 1:
-		return inDirectory(tx, id, q.directories[0]), nil
 	}
-	g, err := tx.Group(id)
+	g, err := tx.GroupHead(id)
 	_, is := slices.BinarySearch(q.directories, g.Directory)
 	return is, err
 }

@@ -37,17 +37,11 @@ func manages(tx *roster.Txn, who access.Principal, d roster.DirectoryID) (bool, 
 	}
 	groups, err := tx.Administered(who.User) // nobody is in the directory to tell it by
 	for _, g := range groups {
-		if inDirectory(tx, g, d) {
-			return true, nil
+		if head, err := tx.GroupHead(g); err != nil || head.Directory == d {
+			return err == nil, err
 		}
 	}
 	return false, err
-}
-
-// inDirectory reports whether a group belongs to a directory, from memory.
-func inDirectory(tx *roster.Txn, g roster.GroupID, d roster.DirectoryID) bool {
-	found, ok := tx.GroupByName(d, tx.GroupName(g))
-	return ok && found == g
 }
 
 // pathGroup returns the group that the path names, which who asks must administer.
@@ -144,7 +138,7 @@ func (c *call) managed(tx *roster.Txn, who access.Principal) (func(roster.Direct
 		if err := r.step(); err != nil {
 			return nil, err
 		}
-		g, err := tx.Group(id)
+		g, err := tx.GroupHead(id)
 		if err != nil {
 			return nil, err
 		}

@@ -4,39 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/rosterdb/roster"
 )
 
 // Finding the users that a filter means, as sets.
-
-// asSet returns some users as a set.
-func asSet(tx *roster.Txn, users []roster.UserID) (out roster.Set, err error) {
-	// An expression holds 64 KiB: some 1500 of the longest numbers.
-	for some := range slices.Chunk(users, 1000) {
-		var b strings.Builder
-		b.WriteString("none")
-		for _, u := range some {
-			rec, err := tx.User(u)
-			if err != nil {
-				return out, err
-			}
-			b.WriteString("|user:#" + strconv.FormatUint(rec.Number, 10))
-		}
-		x, err := roster.ParseExpr(b.String())
-		if err != nil {
-			return out, err
-		}
-		set, err := tx.Eval(x)
-		if err != nil {
-			return out, err
-		}
-		out = out.Or(set)
-	}
-	return out, nil
-}
 
 // usersByID returns the users of some ids, those that there are.
 func usersByID(tx *roster.Txn, ids []string) (out []roster.UserID) {
@@ -85,7 +58,7 @@ func (c *call) usersByText(tx *roster.Txn, within *roster.Set, cl *clause, field
 			}
 		}
 	}
-	return asSet(tx, found)
+	return tx.SetOf(found...)
 }
 
 // findUsers finds who matches the conditions on users. Those of a few organisations
@@ -126,7 +99,7 @@ func tooMany(field string, most int) error {
 func (c *call) matching(tx *roster.Txn, within *roster.Set, cl *clause) (roster.Set, error) {
 	switch cl.field {
 	case "user.id", "id":
-		return asSet(tx, usersByID(tx, cl.texts))
+		return tx.SetOf(usersByID(tx, cl.texts)...)
 	case "user.email", "email":
 		return c.usersByText(tx, within, cl, roster.Email, func(u *roster.User) string { return u.Email })
 	case "user.name", "name":

@@ -247,7 +247,7 @@ func (l *lister) onlySelf(users roster.Set, org string) (roster.Set, error) {
 	if may, err := l.mayBeIn(l.tx, org); err != nil || !may {
 		return roster.Set{}, err
 	}
-	self, err := asSet(l.tx, []roster.UserID{l.p.User})
+	self, err := l.tx.SetOf(l.p.User)
 	return users.And(self), err
 }
 

@@ -78,7 +78,7 @@ func (c *call) usersToList(tx *roster.Txn) (out roster.Set, err error) {
 	if c.all() {
 		return tx.Users()
 	}
-	if out, err = asSet(tx, []roster.UserID{c.p.User}); isNotFound(err) {
+	if out, err = tx.SetOf(c.p.User); isNotFound(err) {
 		return out, nil
 	}
 	if err != nil {
