@@ -114,6 +114,32 @@ func New(e *roster.Engine, src Source, o Options) (*Link, error) {
 	return &Link{engine: e, src: src, o: o}, nil
 }
 
+// Directory returns the number of the directory. It creates the directory if it does
+// not exist yet, as the first Sync does: for hosts that need the number before the
+// source could be read.
+func (l *Link) Directory(ctx context.Context) (roster.DirectoryID, error) {
+	var d roster.Directory
+	var isNew bool
+	find := func(tx *roster.Txn) error {
+		d, isNew = l.o.directory(tx)
+		return nil
+	}
+	if err := l.engine.View(ctx, find); err != nil || !isNew {
+		return d.ID, err
+	}
+	_, err := l.engine.Update(ctx, func(tx *roster.Txn) error {
+		if find(tx); !isNew {
+			return nil
+		}
+		_, err := tx.PutDirectory(d)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return d.ID, nil
+}
+
 // Sync makes the directory what the whole source says. It fails, having changed
 // nothing, with the error of a source that cannot be read to its end, and with a
 // *GuardError. A change in the source while it is read may be seen or not; the

@@ -244,3 +244,37 @@ func TestUnreachable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDirectoryBefore: the directory is there before the source was read, once, and the
+// first Sync takes it.
+func TestDirectoryBefore(t *testing.T) {
+	c, e := made(3), open(t)
+	update(t, e, func(tx *roster.Txn) error {
+		_, err := tx.PutDirectory(roster.Directory{ID: 1, Name: "other"})
+		return err
+	})
+	l := newLink(t, e, c.source(), directory.Options{Domain: "corp.example", Type: "test"})
+	for range 2 {
+		if id, err := l.Directory(t.Context()); err != nil || id != 2 || e.Revision() != 2 {
+			t.Fatalf("directory %d, %v, at revision %d", id, err, e.Revision())
+		}
+	}
+	mustSync(t, l, directory.Run{})
+	err := e.View(t.Context(), func(tx *roster.Txn) error {
+		d, err := tx.Directory(2)
+		users, _ := tx.DirectoryUsers(2)
+		if d.Domain != "corp.example" || d.Type != "test" || len(tx.Directories()) != 2 || users.Len() != 3 {
+			t.Errorf("%+v of %d, with %d users", d, len(tx.Directories()), users.Len())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := l.Directory(t.Context()); !errors.Is(err, roster.ErrClosed) {
+		t.Errorf("after the engine was closed: %d, %v", id, err)
+	}
+}

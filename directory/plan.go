@@ -108,7 +108,7 @@ func newPlan(tx *roster.Txn, g *gathered, o *Options, find func(*roster.Txn, ros
 	for i := range p.groupIDs {
 		p.groupIDs[i] = absent
 	}
-	p.findDirectory(tx)
+	p.dir, p.newDir = o.directory(tx)
 	for _, step := range []func() error{
 		func() error { return p.matchUsers(tx, find) },
 		func() error { return p.matchGroups(tx) },
@@ -124,12 +124,12 @@ func newPlan(tx *roster.Txn, g *gathered, o *Options, find func(*roster.Txn, ros
 	return p, nil
 }
 
-// findDirectory finds the directory by its name, or the lowest number for it.
-func (p *plan) findDirectory(tx *roster.Txn) {
-	d, err := tx.DirectoryByName(p.o.Directory)
+// directory finds the directory by its name, or makes one under the lowest number that
+// is free, which has to be put yet.
+func (o *Options) directory(tx *roster.Txn) (d roster.Directory, isNew bool) {
+	d, err := tx.DirectoryByName(o.Directory)
 	if err == nil {
-		p.dir = d
-		return
+		return d, false
 	}
 	id := roster.DirectoryID(1)
 	for {
@@ -138,8 +138,7 @@ func (p *plan) findDirectory(tx *roster.Txn) {
 		}
 		id++
 	}
-	p.newDir = true
-	p.dir = roster.Directory{ID: id, Name: p.o.Directory, Domain: p.o.Domain, Type: p.o.Type}
+	return roster.Directory{ID: id, Name: o.Directory, Domain: o.Domain, Type: o.Type}, true
 }
 
 // empty reports whether there is nothing to write.

@@ -50,10 +50,18 @@ type slapdWorld struct {
 
 func newSlapdWorld(t *testing.T, args ...string) *slapdWorld {
 	t.Helper()
+	w, data := linkSlapd(t)
+	w.serve(t, data, args...)
+	return w
+}
+
+// linkSlapd starts an LDAP server, and links a folder to it that knows nobody of it yet.
+func linkSlapd(t *testing.T) (w *slapdWorld, data string) {
+	t.Helper()
 	if !slapdtest.Installed() {
 		t.Skip(slapdtest.ErrMissing)
 	}
-	w := &slapdWorld{}
+	w = &slapdWorld{}
 	var err error
 	if w.ldap, err = slapdtest.Start(t.Context(), t.TempDir(), slapdtest.Options{Suffix: "dc=example"}); err != nil {
 		t.Fatal(err)
@@ -66,16 +74,31 @@ func newSlapdWorld(t *testing.T, args ...string) *slapdWorld {
 	if err := os.WriteFile(password, []byte(slapdtest.Password), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	data := newServeWorld(t, 0)
+	data = newServeWorld(t, 0)
 	cli(t, data, "", "source", "add", "ldap", "--name", "corp", "--url", w.ldap.TLSURL, "--tls-ca", w.ldap.CAFile, "--base", "dc=example",
 		"--bind-dn", w.ldap.Reader, "--password-file", password)
+	return w, data
+}
+
+// serve starts the server, and asks for a token.
+func (w *slapdWorld) serve(t *testing.T, data string, args ...string) {
+	t.Helper()
 	w.process = startServe(t, data, args...)
 	status, body := w.form("/arcgis/sharing/rest/generateToken", "username", "root", "password", "secret-root", "client", "requestip")
 	_, rest, ok := strings.Cut(body, `"token":"`)
 	if w.token, _, _ = strings.Cut(rest, `"`); !ok {
 		t.Fatalf("no token: %d %s", status, body)
 	}
-	return w
+}
+
+// login returns what Crowd answers to a name and a password.
+func (w *slapdWorld) login(name, password string) int {
+	w.Helper()
+	status, body := w.ask("GET", "/crowd/rest/admin/1.0/directory/managed", map[string]string{"Authorization": basic(name, password)}, "")
+	if status != 200 && strings.Contains(body, "corp") {
+		w.Errorf("%d %s", status, body)
+	}
+	return status
 }
 
 // form posts a form with the token, and with f=json.
@@ -142,26 +165,17 @@ func TestServeLDAP(t *testing.T) {
 	w.expect("after a refresh", "alice", "surveyors", "everybody")
 	w.expect("after a refresh of somebody else", "dora", "surveyors", "everybody")
 
-	login := func(name, password string) int {
-		t.Helper()
-		r := map[string]string{"Authorization": basic(name, password)}
-		status, body := w.ask("GET", "/crowd/rest/admin/1.0/directory/managed", r, "")
-		if status != 200 && strings.Contains(body, "corp") {
-			t.Errorf("%d %s", status, body)
-		}
-		return status
-	}
 	w.move("alice", "surveyors", "cartographers")
 	for _, c := range []struct {
 		name, password string
 		want           int
 	}{{"alice@corp", "secret-dora", 401}, {"alice@corp", "", 401}, {"nobody@corp", "secret-alice", 401}, {"*", "secret-alice", 401}, {"alice)(uid=*@corp", "secret-alice", 401}} {
-		if got := login(c.name, c.password); got != c.want {
+		if got := w.login(c.name, c.password); got != c.want {
 			t.Errorf("login of %s: %d", c.name, got)
 		}
 	}
 	w.expect("after logins that failed", "alice", "surveyors", "everybody")
-	if got := login("alice@corp", "secret-alice"); got != 200 {
+	if got := w.login("alice@corp", "secret-alice"); got != 200 {
 		t.Errorf("login: %d", got)
 	}
 	w.expect("after a login", "alice", "cartographers")
@@ -169,12 +183,12 @@ func TestServeLDAP(t *testing.T) {
 	if err := w.ldap.Tool("ldapmodify", "dn: uid=dora,dc=example\nchangetype: modify\nreplace: userPassword\nuserPassword: secret-dora-2\n"); err != nil {
 		t.Fatal(err)
 	}
-	if old, now := login("dora@corp", "secret-dora"), login("dora@corp", "secret-dora-2"); old != 401 || now != 200 {
+	if old, now := w.login("dora@corp", "secret-dora"), w.login("dora@corp", "secret-dora-2"); old != 401 || now != 200 {
 		t.Errorf("after a change of the password: the old one %d, the new one %d", old, now)
 	}
 
 	w.ldap.Kill()
-	if got := login("alice@corp", "secret-other"); got != 503 {
+	if got := w.login("alice@corp", "secret-other"); got != 503 {
 		t.Errorf("a login while the LDAP server is away: %d", got)
 	}
 	if status, body := w.form(arcgisOrg+"/security/users/refreshMembership", "users", "alice@corp"); status != 200 || !strings.Contains(body, `"code":503`) {
@@ -203,6 +217,37 @@ func TestServeLDAPByTheClock(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("not synced: %s", tail(w.log()))
 		}
+	}
+	w.verified()
+}
+
+// TestServeLDAPAwayAtFirst: the server begins while its LDAP server is away, of which it
+// knows nobody yet, and takes it up when it is there, without being started again.
+func TestServeLDAPAwayAtFirst(t *testing.T) {
+	w, data := linkSlapd(t)
+	w.ldap.Kill()
+	w.serve(t, data, "--sync-every", "0")
+	w.healthy()
+	if got := w.login("alice@corp", "secret-alice"); got != 401 {
+		t.Errorf("a login of somebody who is not known yet: %d", got)
+	}
+	refresh := func() (int, string) {
+		return w.form(arcgisOrg+"/security/users/refreshMembership", "users", "alice@corp")
+	}
+	if status, body := refresh(); status != 200 || !strings.Contains(body, `"code":503`) {
+		t.Errorf("a refresh while the LDAP server is away: %d %s", status, body)
+	}
+	if err := w.ldap.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := refresh(); status != 200 || body != `{"status":"success"}` {
+		t.Errorf("a refresh: %d %s", status, body)
+	}
+	if !w.in("alice", "cartographers") {
+		t.Error("alice is not in cartographers")
+	}
+	if wrong, right := w.login("alice@corp", "secret-dora"), w.login("alice@corp", "secret-alice"); wrong != 401 || right != 200 {
+		t.Errorf("logins: the wrong password %d, the right one %d", wrong, right)
 	}
 	w.verified()
 }

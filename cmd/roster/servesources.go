@@ -18,13 +18,13 @@ type linkedSource struct {
 	link   *directory.Link
 	source directory.Source
 	log    *slog.Logger
-	id     roster.DirectoryID // 0 if the directory does not exist yet
+	id     roster.DirectoryID
 }
 
 type linkedSources []*linkedSource
 
-// openSources opens the sources that the data name. One whose directory does not
-// exist yet is synced first, or nobody of it could log in.
+// openSources opens the sources that the data name. One that has nobody here yet is
+// synced first, or nobody could log in.
 func (s *server) openSources(ctx context.Context, e *roster.Engine) (all linkedSources, err error) {
 	var configs []sourceConfig
 	err = e.View(ctx, func(tx *roster.Txn) error {
@@ -63,24 +63,30 @@ func openSource(ctx context.Context, e *roster.Engine, c *sourceConfig, log *slo
 	if l.link, err = directory.New(e, l.source, o); err != nil {
 		return nil, errors.Join(err, closeSource(l.source))
 	}
-	for range 2 {
-		err = e.View(ctx, func(tx *roster.Txn) error {
-			d, err := tx.DirectoryByName(c.Directory)
-			l.id = d.ID
-			return err
-		})
-		if !errors.Is(err, roster.ErrNotFound) {
-			break
-		}
-		if _, err := l.link.Sync(ctx, sourceRun()); err != nil {
-			log.Warn("nobody can log in through a source before it was synced and this program was started again", "source", c.Name, "error", err)
-			break
-		}
-	}
-	if err != nil && !errors.Is(err, roster.ErrNotFound) {
+	if err := l.begin(ctx, e); err != nil {
 		return nil, errors.Join(err, closeSource(l.source))
 	}
 	return l, nil
+}
+
+// begin finds the directory, or makes it, and syncs it if it is empty. That the source
+// cannot be asked now is no reason not to begin.
+func (l *linkedSource) begin(ctx context.Context, e *roster.Engine) (err error) {
+	if l.id, err = l.link.Directory(ctx); err != nil {
+		return err
+	}
+	var users roster.Set
+	err = e.View(ctx, func(tx *roster.Txn) error {
+		users, err = tx.DirectoryUsers(l.id)
+		return err
+	})
+	if err != nil || users.Len() > 0 {
+		return err
+	}
+	if _, err := l.link.Sync(ctx, sourceRun()); err != nil {
+		l.log.Warn("nobody can log in through a source before it is synced", "source", l.name, "error", err)
+	}
+	return ctx.Err()
 }
 
 func (all linkedSources) close() {
@@ -96,7 +102,7 @@ func sourceRun() directory.Run { return directory.Run{Actor: "roster serve"} }
 func (all linkedSources) passwords() map[roster.DirectoryID]access.PasswordSource {
 	out := map[roster.DirectoryID]access.PasswordSource{}
 	for _, l := range all {
-		if _, ok := l.source.(directory.Authenticator); ok && l.id != 0 {
+		if _, ok := l.source.(directory.Authenticator); ok {
 			out[l.id] = l
 		}
 	}
@@ -107,9 +113,7 @@ func (all linkedSources) passwords() map[roster.DirectoryID]access.PasswordSourc
 func (all linkedSources) refreshers(directories map[roster.DirectoryID]string) map[string]arcgis.Refresher {
 	out := map[string]arcgis.Refresher{}
 	for _, l := range all {
-		if l.id != 0 {
-			out[directories[l.id]] = l
-		}
+		out[directories[l.id]] = l
 	}
 	return out
 }
