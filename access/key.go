@@ -105,8 +105,10 @@ func GetKey(in Values, id string) (Key, error) {
 	}
 	key := keyPrefix + id
 	data, err := in.Data(Space, key)
-	if err != nil {
+	if exists, err := found(err); err != nil {
 		return Key{}, fmt.Errorf("API key %q: %w", id, err)
+	} else if !exists {
+		return Key{}, fmt.Errorf("API key %q: %w", id, roster.ErrNotFound)
 	}
 	return decodeKey(key, data)
 }
