@@ -110,6 +110,10 @@ func TestBodyBeforeAddress(t *testing.T) {
 	if got := fmt.Sprint(w.in(15), w.in(248)); got != "[13] []" {
 		t.Errorf("in groups %s", got)
 	}
+	w.expect("POST", path+"?user_id=15&group_id=10", js, `{"user_id":"","group_id":" , "}`, 200, one("Added"))
+	w.expect("DELETE", path+"?user_id=15&group_id=10", form, "user_id=&group_id=", 200, one("Removed"))
+	w.expectKey(0, "POST", path+"?api=1&apikey=k1", form, "api=&apikey=&user_id=15&group_id=10", 200, one("Added"))
+	w.expect("DELETE", path+"?user_id=15&group_id=10", js, `{"group_id":[[]]}`, 400, failed("Could not Find User Groups")) // not nothing
 }
 
 // TestHeaderTricks: types that contradict each other, methods in headers.

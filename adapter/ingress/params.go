@@ -73,7 +73,7 @@ func (p params) list(aliases ...string) (out []value) {
 }
 
 // params reads the parameters of a request: those of the body, and those of the
-// address that are not in the body.
+// address that are not in the body, or empty there.
 func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 	all, err := parseForm(r.URL.RawQuery)
 	if err != nil {
@@ -104,7 +104,7 @@ func (a *api) params(w http.ResponseWriter, r *http.Request) (params, error) {
 		}
 	}
 	for name, values := range body {
-		if len(values) > 0 {
+		if all[name] == nil || len(body.list(name)) > 0 { // what is empty hides nothing
 			all[name] = values
 		}
 	}
