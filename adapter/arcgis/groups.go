@@ -79,7 +79,7 @@ func (c *call) usersWithin() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.listUsers(func(n *names) (roster.Set, error) {
+	members := func(n *names) (roster.Set, error) {
 		id, err := n.group(ref)
 		if err != nil {
 			return roster.Set{}, err
@@ -88,7 +88,8 @@ func (c *call) usersWithin() (*result, error) {
 			return n.tx.DirectMembers(id)
 		}
 		return n.tx.Members(id)
-	})
+	}
+	return listUsers(c, members, func(name string, u *roster.User) userJSON { return userJSON{name, u.Description, u.Email, u.FullName} })
 }
 
 func (c *call) searchGroups() (*result, error) {

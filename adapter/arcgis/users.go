@@ -9,12 +9,21 @@ import (
 	"github.com/rosterdb/roster"
 )
 
-// userJSON is a user in a list, its fields in the order of the API's examples.
+// userJSON is a user within a group. The examples of the API have the fields of a user
+// in another order for each operation, and so do the answers.
 type userJSON struct {
 	Username    string `json:"username"`
 	Description string `json:"description"`
 	Email       string `json:"email"`
 	Fullname    string `json:"fullname"`
+}
+
+// foundJSON is a user that a search finds.
+type foundJSON struct {
+	Username    string `json:"username"`
+	Description string `json:"description"`
+	Fullname    string `json:"fullname"`
+	Email       string `json:"email"`
 }
 
 // oneUserJSON is a user that was asked for by name.
@@ -25,9 +34,9 @@ type oneUserJSON struct {
 	Email       string `json:"email"`
 }
 
-type usersJSON struct {
-	Users   []userJSON `json:"users"`
-	HasMore bool       `json:"hasMore"`
+type usersJSON[U any] struct {
+	Users   []U  `json:"users"`
+	HasMore bool `json:"hasMore"`
 }
 
 type statusJSON struct {
@@ -134,11 +143,15 @@ func (c *call) getUser() (*result, error) {
 }
 
 func (c *call) searchUsers() (*result, error) {
-	return c.listUsers(func(n *names) (roster.Set, error) { return n.tx.Users() })
+	everybody := func(n *names) (roster.Set, error) { return n.tx.Users() }
+	return listUsers(c, everybody, func(name string, u *roster.User) foundJSON {
+		return foundJSON{name, u.Description, u.FullName, u.Email}
+	})
 }
 
-// listUsers answers with users of a set by the parameters filter and maxCount.
-func (c *call) listUsers(of func(*names) (roster.Set, error)) (*result, error) {
+// listUsers answers with users of a set by the parameters filter and maxCount, each as
+// show has it.
+func listUsers[U any](c *call, of func(*names) (roster.Set, error), show func(name string, u *roster.User) U) (*result, error) {
 	f, err := c.filter()
 	if err != nil {
 		return nil, err
@@ -147,7 +160,11 @@ func (c *call) listUsers(of func(*names) (roster.Set, error)) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := usersJSON{Users: []userJSON{}}
+	out := usersJSON[U]{Users: []U{}}
+	var t *table // for a page: a program has no use for it
+	if c.format == formatHTML {
+		t = &table{Columns: []string{"Username", "Full name", "Email", "Description"}}
+	}
 	err = c.view(func(tx *roster.Txn) error {
 		n := c.names(tx)
 		set, err := of(n)
@@ -155,8 +172,13 @@ func (c *call) listUsers(of func(*names) (roster.Set, error)) (*result, error) {
 			return err
 		}
 		users, more, err := n.users(c.r.Context(), set, f, most)
-		for _, u := range users {
-			out.Users = append(out.Users, userJSON{n.show(u.Directory, u.Username), u.Description, u.Email, u.FullName})
+		for i := range users {
+			u := &users[i]
+			name := n.show(u.Directory, u.Username)
+			out.Users = append(out.Users, show(name, u))
+			if t != nil {
+				t.Rows = append(t.Rows, []cell{{name, c.groupsOf(name)}, {Text: u.FullName}, {Text: u.Email}, {Text: u.Description}})
+			}
 		}
 		out.HasMore = more
 		return err
@@ -164,19 +186,10 @@ func (c *call) listUsers(of func(*names) (roster.Set, error)) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &result{body: out, note: counted(len(out.Users), "user", out.HasMore), table: c.usersTable(&out)}, nil
-}
-
-// usersTable shows users on a page; a program has no use for it.
-func (c *call) usersTable(list *usersJSON) *table {
-	if c.format != formatHTML {
-		return nil
+	if t != nil {
+		t.More = moreIf(out.HasMore)
 	}
-	t := &table{Columns: []string{"Username", "Full name", "Email", "Description"}, More: moreIf(list.HasMore)}
-	for _, u := range list.Users {
-		t.Rows = append(t.Rows, []cell{{u.Username, c.groupsOf(u.Username)}, {Text: u.Fullname}, {Text: u.Email}, {Text: u.Description}})
-	}
-	return t
+	return &result{body: out, note: counted(len(out.Users), "user", out.HasMore), table: t}, nil
 }
 
 // groupsOf returns where the groups of a user are listed.
