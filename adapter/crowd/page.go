@@ -1,7 +1,9 @@
 package crowd
 
 import (
+	"errors"
 	"iter"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,10 +28,8 @@ func newPage[T any](values []T, at window, last bool) page[T] {
 // window says which part of a list.
 type window struct{ start, limit int }
 
-// end is the place behind the window, which cannot overflow: both were bounded.
-func (w window) end() int { return w.start + w.limit }
-
-const maxStart = 1 << 40
+// end is the place behind the window, or the last that there can be.
+func (w window) end() int { return w.start + min(w.limit, math.MaxInt-w.start) }
 
 // query reads the parameters of the address. One that stands there twice with
 // different values could be read in two ways.
@@ -82,11 +82,14 @@ func count(q url.Values, name string, unsaid int) (int, error) {
 	if s == "" {
 		return unsaid, nil
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 || n > maxStart || s[0] == '+' {
+	n, err := strconv.Atoi(s)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && n > 0:
+		return 0, badRequest(name + " is too large.")
+	case err != nil || n < 0 || s[0] == '+':
 		return 0, badRequest(name + " must be a number that is not negative.")
 	}
-	return int(n), nil
+	return n, nil
 }
 
 // cut returns the part of a sequence that a window shows, and whether nothing
