@@ -24,9 +24,9 @@ type user struct {
 
 type group struct {
 	ID          string    `json:"id"`
+	Active      bool      `json:"active"` // groups always are
 	Name        string    `json:"name"`
 	Description string    `json:"description,omitempty"`
-	Active      bool      `json:"active"` // groups always are
 	Directory   directory `json:"directory"`
 }
 
@@ -117,7 +117,7 @@ func (r *reader) group(id roster.GroupID) (group, error) {
 		return group{}, err
 	}
 	d, err := r.directory(g.Directory)
-	return group{formatID(g.Directory, g.Name), g.Name, g.Description, true, d}, err
+	return group{formatID(g.Directory, g.Name), true, g.Name, g.Description, d}, err
 }
 
 func showAdmin(u user) admin {
