@@ -1,6 +1,7 @@
 package rebilly
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -50,12 +51,15 @@ func (q params) number(name string, def, most int) (int, error) {
 	if text == "" {
 		return def, nil
 	}
+	if most < 0 {
+		most = math.MaxInt
+	}
 	n, err := strconv.Atoi(text)
 	switch {
+	case n > most || n == math.MaxInt && err != nil: // which Atoi makes of more than that
+		return 0, invalid(name, "Must be at most %d.", most)
 	case err != nil || n < 0 || text[0] == '+':
 		return 0, invalid(name, "Must be a number of at least 0.")
-	case most >= 0 && n > most:
-		return 0, invalid(name, "Must be at most %d.", most)
 	}
 	return n, nil
 }
