@@ -211,6 +211,9 @@ func TestLongLists(t *testing.T) {
 				t.Errorf("%s: %d of %s in JSON, more: %v", target, strings.Count(names, "many"), most, more)
 			}
 		}
+		if names, more := w.list(target, "filter", "many"); strings.Count(names, "many") != 1000 || !more {
+			t.Errorf("%s: %d in JSON if nobody says how many, more: %v", target, strings.Count(names, "many"), more)
+		}
 	}
 }
 

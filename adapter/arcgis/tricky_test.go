@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
@@ -135,6 +136,50 @@ func TestCreateUserOfACase(t *testing.T) {
 	got := w.post(w.admin, users+"/createUser", "username", "ATURING", "password", "a password 1", "role", "org_user")
 	equal(t, "of another case", got, `{"status":"error","messages":["User 'ATURING' already exists."],"code":400}`)
 	equal(t, "revision", w.e.Revision(), before)
+}
+
+// TestWhereTokensAreGood: a token that was issued is good where and as long as it was
+// asked for.
+func TestWhereTokensAreGood(t *testing.T) {
+	const here, there = "192.0.2.7:1234", "198.51.100.9:1234"
+	const invalid = `{"error":{"code":498,"message":"Invalid token.","details":[]}}`
+	for _, c := range []struct {
+		issued        string // parameters of generateToken
+		referer, from string
+		after         time.Duration
+		want          string
+	}{
+		{"client=referer&referer=https%3A%2F%2Fmaps.example%2Fapp", "https://MAPS.example/app/x?y", there, 0, success},
+		{"client=referer&referer=https%3A%2F%2Fmaps.example%2Fapp", "https://maps.example/", here, 0, invalid},
+		{"referer=https%3A%2F%2Fmaps.example", "https://maps.example/", there, 0, success},
+		{"referer=https%3A%2F%2Fmaps.example", "https://maps.example.org/", there, 0, invalid},
+		{"referer=https%3A%2F%2Fmaps.example", "", here, 0, invalid},
+		{"referer=%40esri%2Farcgis-rest-js", "@esri/arcgis-rest-js", there, 0, success},
+		{"client=ip&ip=198.51.100.9", "", there, 0, success},
+		{"client=ip&ip=198.51.100.9", "https://maps.example/", here, 0, invalid},
+		{"client=requestip", "", here, 0, success},
+		{"client=requestip&ip=198.51.100.9", "", there, 0, invalid},
+		{"client=requestip", "", here, time.Hour - time.Second, success},
+		{"client=requestip", "", here, time.Hour + time.Second, invalid},
+		{"client=requestip&expiration=1", "", here, 59 * time.Second, success},
+		{"client=requestip&expiration=1", "", here, 61 * time.Second, invalid},
+		{"client=requestip&expiration=9999999", "", here, 14*24*time.Hour + time.Second, invalid},
+	} {
+		w := newWorld(t)
+		send := func(target, form, from, referer string) string {
+			r := request("POST", target, form+"&f=json", "Referer", referer)
+			r.RemoteAddr = from
+			return w.do(r).Body.String()
+		}
+		var issued struct{ Token string }
+		text := send(generate, "username=admin1&password=admin's+password&"+c.issued, here, "")
+		if err := json.Unmarshal([]byte(text), &issued); err != nil || issued.Token == "" {
+			t.Fatalf("%s: %s", c.issued, text)
+		}
+		w.Pass(c.after)
+		got := send(users+"/refreshMembership", "users=jdoe&token="+issued.Token, c.from, c.referer)
+		equal(t, fmt.Sprintf("%s from %s, Referer %q, after %v", c.issued, c.from, c.referer, c.after), got, c.want)
+	}
 }
 
 func TestHasMoreIsExact(t *testing.T) {
