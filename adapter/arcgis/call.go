@@ -166,7 +166,7 @@ func entitled(tx *roster.Txn, p access.Principal, rights []string) (bool, error)
 // engineOrganization returns the ID of the organisation of the request if it is
 // one of the engine's, "" if it is all of the engine, and an error if it is none.
 func (c *call) engineOrganization(tx *roster.Txn) (string, error) {
-	if c.org == c.o.Organization {
+	if c.isEverything(c.org) {
 		return "", nil
 	}
 	o, err := tx.Organization(c.org)
@@ -174,6 +174,12 @@ func (c *call) engineOrganization(tx *roster.Txn) (string, error) {
 		return "", notFound("Organization", c.org)
 	}
 	return o.ID, err
+}
+
+// isEverything reports whether the ID of an organisation stands for all of the engine.
+// Capital letters do not count in it, as in those of the engine's.
+func (c *call) isEverything(org string) bool {
+	return strings.EqualFold(org, c.o.Organization)
 }
 
 // maxRows is how many results a page shows. A browser has no use for more, and each

@@ -77,7 +77,7 @@ func (c *call) listOrgs() (*result, error) {
 			if err != nil {
 				return err
 			}
-			if o.ID != c.o.Organization {
+			if !c.isEverything(o.ID) {
 				out.Orgs = append(out.Orgs, orgJSON{o.ID, o.Name})
 			}
 		}
