@@ -93,12 +93,11 @@ func decodeMembership(body object) (in membershipInput, err error) {
 
 // networks reads a list of public addresses and networks, nil for none or null.
 func (o *reader) networks(field string) (out []netip.Prefix) {
-	list := o.texts(field, maxItem)
-	if len(o.wrong) > 0 {
-		return nil
-	}
-	for i, text := range list {
+	for i, text := range o.texts(field, maxItem) {
 		at := fmt.Sprintf("%s.%d", field, i)
+		if slices.ContainsFunc(o.wrong, func(w invalidField) bool { return w.Field == at }) {
+			continue // no text that could be one
+		}
 		p, err := access.ParseAddresses([]string{text})
 		if err != nil {
 			o.fail(at, "Must be an IP address or a network, as in 201.54.122.0/24.")
