@@ -386,6 +386,42 @@ func TestCreateUserWritesOneRecord(t *testing.T) {
 	}
 }
 
+// TestNamesThatAreNotClear: a name that several have is refused, with their names.
+func TestNamesThatAreNotClear(t *testing.T) {
+	w := newWorld(t)
+	w.update(func(tx *roster.Txn) error {
+		for d := roster.DirectoryID(3); d < 9; d++ {
+			_, err1 := tx.PutDirectory(roster.Directory{ID: d, Name: fmt.Sprint("other", d)})
+			_, err2 := tx.CreateUser(roster.User{Directory: d, Username: "jdoe"})
+			if err := errors.Join(err1, err2); err != nil {
+				return err
+			}
+		}
+		_, err := tx.CreateGroup(roster.Group{Directory: 3, Name: "cartographers", Enterprise: true})
+		return err
+	})
+	got := w.post(w.admin, users+"/getEnterpriseUser", "username", "jdoe")
+	equal(t, "user", got, `{"status":"error","messages":["User 'jdoe' is not clear: it may be domain\\jdoe, other3\\jdoe, other4\\jdoe, other5\\jdoe, other6\\jdoe, …."],"code":400}`)
+	got = w.post(w.admin, groups+"/getUsersWithinEnterpriseGroup", "groupName", "cartographers")
+	equal(t, "group", got, `{"status":"error","messages":["Enterprise group 'cartographers' is not clear: it may be domain\\cartographers, other3\\cartographers."],"code":400}`)
+	names, _ := w.list(groups+"/getUsersWithinEnterpriseGroup", "groupName", `domain\cartographers`)
+	equal(t, "members", names, `domain\aturing domain\jdoe`)
+}
+
+// TestGenerateTokenPage: the page shows the token that was issued, and what was wrong.
+func TestGenerateTokenPage(t *testing.T) {
+	w := newWorld(t)
+	const form = "username=admin1&client=requestip&password="
+	page := w.do(request("POST", generate, form+"admin's+password")).Body.String()
+	if !strings.Contains(page, "2026-03-04 06:06:07 UTC") || !strings.Contains(page, "The token is shown this once.") {
+		t.Error(page)
+	}
+	rec := w.do(request("POST", generate, form+"wrong"))
+	if page := rec.Body.String(); rec.Code != 400 || !strings.Contains(page, "Invalid username or password.") || strings.Contains(page, "wrong") {
+		t.Errorf("%d %s", rec.Code, page)
+	}
+}
+
 // TestShownNamesMeanWhoTheyShow: somebody who is called like the shown name of another
 // one, or like another one but for white space, is not taken for it.
 func TestShownNamesMeanWhoTheyShow(t *testing.T) {
