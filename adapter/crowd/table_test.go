@@ -3,6 +3,7 @@ package crowd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -230,4 +231,51 @@ func TestPrefixes(t *testing.T) {
 	for _, prefix := range []string{"/crowd", "/a", "/b/c"} {
 		w.expect("POST", prefix+"/rest/admin/1.0/users/search/", "boss", `{"search":"user2"}`, 200, `"username":"user2"`)
 	}
+}
+
+// TestWhatIsShown: what is known of users and groups beside their names.
+func TestWhatIsShown(t *testing.T) {
+	w := newWorld(t, func(o *crowd.Options) { o.Appoint = true })
+	w.update(func(tx *roster.Txn) error {
+		u, err1 := tx.User(w.user(tx, 1900, "user2"))
+		u.FullName, u.Email = "Two, User", ""
+		_, err2 := tx.PutUser(u)
+		g, err3 := tx.Group(w.group(tx, 1900, "badgers"))
+		g.Description = "Those who dig"
+		_, err4 := tx.PutGroup(g)
+		_, err5 := tx.AddAdmins(w.group(tx, 1900, "badgers"), w.user(tx, 1900, "user2"))
+		return errors.Join(err1, err2, err3, err4, err5)
+	})
+	const internal = `"directory":{"id":1900,"displayName":"Internal","directoryType":"INTERNAL"}`
+	const user2 = `{"id":"1900-dXNlcjI","username":"user2","displayName":"Two, User","active":true,` + internal + `}`
+	const badgers = `{"id":"1900-YmFkZ2Vycw","active":true,"name":"badgers","description":"Those who dig",` + internal + `}`
+	w.expect("POST", base+"users/search", "boss", `{"search":"two"}`, 200, `{"values":[`+user2+`],"size":1,"start":0,"limit":50,"isLastPage":true}`)
+	w.expect("GET", base+"groups/"+bad+"/users/suggestions?search=two", "boss", ``, 200, `{"values":[`+user2+`],"size":1,"start":0,"limit":50,"isLastPage":true}`)
+	w.expect("GET", base+"groups/"+bad, "boss", ``, 200, badgers+"\n")
+	w.expect("GET", base+"group/search/1900?term=adg", "boss", ``, 200, `{"values":[`+badgers+`],"size":1,"start":0,"limit":50,"isLastPage":true}`)
+	w.expect("GET", base+"group-level-admin/"+bad+"/admins?start=1", "boss", ``, 200,
+		`{"values":[{"entity":{"id":"1900-dXNlcjI","type":"USER"},"name":"user2","displayName":"Two, User",`+internal+`,"email":null,"active":true}],"size":1,"start":1,"limit":50,"isLastPage":true}`)
+	w.expect("GET", base+"group-level-admin/"+g1+"/admins/suggestions?limit=1", "boss", ``, 200, // of the groups that boss sees
+		`{"values":[{"entity":{"id":"1900-YmFkZ2Vycw","type":"GROUP"},"name":"badgers","displayName":null,`+internal+`,"email":null,"active":null}],"size":1,"start":0,"limit":1,"isLastPage":false}`)
+}
+
+// TestNobodyIsThere: a page of nothing says whether anybody would be on another one, and
+// who administers a group manages its directory though nobody is in it.
+func TestNobodyIsThere(t *testing.T) {
+	w := newWorld(t)
+	w.update(func(tx *roster.Txn) error {
+		g, err := tx.CreateGroup(roster.Group{Directory: 2000, Name: "nobody"})
+		if err == nil {
+			_, err = tx.AddAdmins(g, w.user(tx, 1900, "boss"))
+		}
+		return err
+	})
+	for body, last := range map[string]bool{`{"search":"user"}`: false, `{"search":"zebra"}`: true, `{}`: false, `{"directoryIds":[2000]}`: true} {
+		w.expect("POST", base+"users/search?limit=0", "boss", body, 200, fmt.Sprintf(`{"values":[],"size":0,"start":0,"limit":0,"isLastPage":%v}`, last))
+	}
+	w.expect("GET", base+"directory/managed", "boss", ``, 200, `[{"id":1900,"displayName":"Internal","directoryType":"INTERNAL"},{"id":2000,"displayName":"Empty","directoryType":"CUSTOM"}]`)
+	w.expect("GET", base+"group/search/2000", "boss", ``, 200, `"name":"nobody"`)
+	w.expect("GET", base+"groups/"+id(2000, "nothing"), "boss", ``, 404, "GROUP_NOT_FOUND")
+	w.expect("POST", base+"users/"+id(2000, "ariel")+"/groups", "boss", `{}`, 404, "USER_NOT_FOUND")
+	w.expect("POST", base+"users/"+id(2000, "ariel")+"/groups", "clerk", `{}`, 403, "PERMISSION_DENIED")
 }
