@@ -182,6 +182,20 @@ func TestWhereTokensAreGood(t *testing.T) {
 	}
 }
 
+// TestWhatIsTooLong: passwords and Referers that cannot be kept are refused in words.
+func TestWhatIsTooLong(t *testing.T) {
+	w := newWorld(t)
+	got := w.post(w.admin, users+"/createUser", "username", "newuser1", "password", "1"+strings.Repeat("a", access.MaxPassword))
+	equal(t, "password", got, `{"status":"error","messages":["The password is too long."],"code":400}`)
+	form := "f=json&username=admin1&password=admin's+password&referer=https://" + strings.Repeat("a", 3000)
+	equal(t, "Referer", w.do(request("POST", generate, form)).Body.String(), `{"error":{"code":400,"message":"Unable to generate token.","details":["'referer' cannot be used."]}}`)
+	got = w.post(w.admin, users+"/getEnterpriseUser", "username", strings.Repeat("é", 300))
+	equal(t, "name", got, `{"status":"error","messages":["User '`+strings.Repeat("é", 200)+`…' does not exist."],"code":404}`)
+	w.h = arcgis.New(w.e, arcgis.Options{Authenticator: host{w.host(w.nobody, access.PrivilegeSecurity)}})
+	got = w.post(w.admin, users+"/createUser", "username", "newuser1", "password", "abcdefg1")
+	equal(t, "without Access", got, `{"status":"error","messages":["Users with a password cannot be made here."],"code":400}`)
+}
+
 func TestHasMoreIsExact(t *testing.T) {
 	w := newWorld(t)
 	for most, want := range map[int]string{1: `domain\aturing true`, 2: `domain\aturing domain\jdoe false`, 3: `domain\aturing domain\jdoe false`} {
