@@ -7,18 +7,63 @@ import (
 	"strings"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/internal/text"
 )
 
 // Finding the users that a filter means, as sets.
 
-// usersByID returns the users of some ids, those that there are.
-func usersByID(tx *roster.Txn, ids []string) (out []roster.UserID) {
+// usersByID returns the users of some ids, those that there are. Where nobody has an id
+// just so, capital letters do not count: then all users are looked at among whom it
+// makes a difference, in memory.
+func (c *call) usersByID(tx *roster.Txn, ids []string, among func() (roster.Set, error)) (out []roster.UserID, err error) {
+	folded := map[string]bool{}
 	for _, id := range ids {
 		if u, ok := tx.UserByUID(id); ok {
 			out = append(out, u)
+		} else {
+			folded[text.Fold(id)] = true
 		}
 	}
-	return out
+	if len(folded) == 0 {
+		return out, nil
+	}
+	users, err := among()
+	if err != nil {
+		return nil, err
+	}
+	step := 0
+	for u := range users.All() {
+		if step++; step%1024 == 0 && c.ctx.Err() != nil {
+			return nil, c.ctx.Err()
+		}
+		head, err := tx.UserHead(u)
+		if err != nil {
+			return nil, err
+		}
+		if folded[text.Fold(head.UID)] {
+			out = append(out, u)
+		}
+	}
+	return out, nil
+}
+
+// neighbours returns the users in whose memberships the caller may have a part.
+func (c *call) neighbours(tx *roster.Txn) (out roster.Set, err error) {
+	if c.all() {
+		return tx.Users()
+	}
+	orgs, err := c.reachable(tx, "user.id")
+	if err != nil {
+		return out, err
+	}
+	for _, id := range orgs {
+		members, err := tx.OrgMembers(id)
+		if err != nil {
+			return out, err
+		}
+		out = out.Or(members)
+	}
+	return out, nil
 }
 
 // usersByText returns the users of a set, nil for all, one of whose texts is one of
@@ -28,12 +73,12 @@ func (c *call) usersByText(tx *roster.Txn, within *roster.Set, cl *clause, field
 	var found []roster.UserID
 	positive := *cl
 	positive.not = false
-	for _, text := range slices.Compact(slices.Sorted(slices.Values(cl.texts))) {
-		q := roster.SearchQuery{Text: text, Fields: fields, Within: within, Limit: 1000}
+	for _, value := range slices.Compact(slices.Sorted(slices.Values(cl.texts))) {
+		q := roster.SearchQuery{Text: value, Fields: fields, Within: within, Limit: 1000}
 		for {
 			page, err := tx.Search(q)
 			if errors.Is(err, roster.ErrInvalid) {
-				return roster.Set{}, invalid(cl.field, "%q cannot be looked for: it is too long or has too many words.", clip(text))
+				return roster.Set{}, invalid(cl.field, "%q cannot be looked for: it is too long or has too many words.", clip(value))
 			}
 			if err != nil {
 				return roster.Set{}, err
@@ -99,7 +144,16 @@ func tooMany(field string, most int) error {
 func (c *call) matching(tx *roster.Txn, within *roster.Set, cl *clause) (roster.Set, error) {
 	switch cl.field {
 	case "user.id", "id":
-		return tx.SetOf(usersByID(tx, cl.texts)...)
+		users, err := c.usersByID(tx, cl.texts, func() (roster.Set, error) {
+			if within != nil {
+				return *within, nil
+			}
+			return c.neighbours(tx)
+		})
+		if err != nil {
+			return roster.Set{}, err
+		}
+		return tx.SetOf(users...)
 	case "user.email", "email":
 		return c.usersByText(tx, within, cl, roster.Email, func(u *roster.User) string { return u.Email })
 	case "user.name", "name":

@@ -105,7 +105,11 @@ func (l *lister) organizations() (ids []string, err error) {
 	case orgs != nil:
 		ids = orgs
 	case users != nil:
-		if ids, err = l.organizationsOf(usersByID(l.tx, users)); err != nil {
+		found, err := l.usersByID(l.tx, users, func() (roster.Set, error) { return l.neighbours(l.tx) })
+		if err != nil {
+			return nil, err
+		}
+		if ids, err = l.organizationsOf(found); err != nil {
 			return nil, err
 		}
 	default:

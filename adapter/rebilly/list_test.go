@@ -112,7 +112,7 @@ func drawCondition(t *rapid.T) condition {
 	case 1:
 		return texts("organization.name", []string{"same", "other", "x"}, func(n naive) []string { return []string{n.orgName} })
 	case 2:
-		return texts("user.id", []string{"u0", "u1", "u5", "nobody"}, func(n naive) []string { return []string{n.user} })
+		return texts("user.id", []string{"u0", "U1", "u5", "U5", "nobody"}, func(n naive) []string { return []string{n.user} })
 	case 3:
 		return texts("user.name", slices.Concat(someNames[1:], []string{"a1", "B0"}), func(n naive) []string { return []string{n.name} })
 	case 4:
@@ -337,4 +337,46 @@ func TestDeepPages(t *testing.T) {
 	w.serve(func(o *rebilly.Options) { o.MaxOffset = -1 })
 	w.want(200, "root", "GET", "/memberships?offset=123456", "")
 	w.want(422, "root", "GET", "/memberships?offset=99999999999999999999", "")
+}
+
+// TestIDsInOtherLetters: capital letters do not count in the ids of a filter, but where
+// somebody has the id just so; and nobody sees more by that.
+func TestIDsInOtherLetters(t *testing.T) {
+	w := newWorld(t)
+	total := func(who, path, want string) {
+		t.Helper()
+		if _, got := w.list(who, path); got != want {
+			t.Errorf("%s of %s: %s in all, not %s", path, who, got, want)
+		}
+	}
+	users := func(who, id, want string) {
+		t.Helper()
+		rec := w.want(200, who, "GET", "/users?filter=id:"+id, "")
+		if got := rec.Header().Get("Pagination-Total"); got != want {
+			t.Errorf("users %s of %s: %s in all, not %s", id, who, got, want)
+		}
+	}
+	for _, form := range []string{"/memberships?filter=user.id:", "/organizations/org_1/memberships?filter=user.id:", "/memberships?filter=organization.id:ORG_1;user.id:"} {
+		total("root", form+"USR_PLAIN", "1")
+		total("owner", form+"Usr_Plain,usr_OWNER", "2")
+		total("owner", form+"!Usr_Plain,nobody", "4")
+		total("root", form+"usr_plai,USR_PLAINS", "0")
+	}
+	total("root", "/memberships?filter=user.id:USR_STRANGER", "1")
+	total("stranger", "/memberships?filter=user.id:USR_PLAIN", "0")
+	total("stranger", "/memberships?filter=user.id:USR_STRANGER", "1")
+	users("root", "Usr_Stranger", "1")
+	users("owner", "Usr_Stranger", "0")
+	users("owner", "USR_CLERK,usr_gone", "2")
+
+	w.update(func(tx *roster.Txn) error {
+		u, err := tx.CreateUser(roster.User{Directory: 1, Username: "double", UID: "USR_PLAIN", Active: true})
+		if err == nil {
+			_, err = tx.PutOrgMembership(roster.OrgMembership{Organization: "org_1", User: u})
+		}
+		return err
+	})
+	for id, want := range map[string]string{"usr_plain": "1", "USR_PLAIN": "1", "usr_plain,USR_PLAIN": "2", "Usr_plain": "2"} {
+		total("owner", "/memberships?filter=user.id:"+id, want)
+	}
 }
