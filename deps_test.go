@@ -87,7 +87,7 @@ func TestImportsPointDown(t *testing.T) {
 		"./internal/web":            nil,
 		"./internal/apitest":        {module + "/access"},
 		"./directory":               {module, module + "/internal/text"},
-		"./access":                  {module, module + "/internal/text"},
+		"./access":                  {module, module + "/internal/text", module + "/internal/web"},
 		"./adapter/arcgis":          {module, module + "/access", module + "/internal/text", module + "/internal/web"},
 		"./adapter/crowd":           {module, module + "/access", module + "/internal/text", module + "/internal/web"},
 		"./adapter/ingress":         {module, module + "/access", module + "/internal/web"},

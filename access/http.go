@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // Authenticator says who sent a request. A *Door is one; a host program may bring
@@ -219,7 +221,7 @@ func looksLikeToken(text string) bool {
 
 // use is what API keys are limited by.
 func (q *question) use() KeyUse {
-	return KeyUse{Path: q.scheme.Prefix + q.r.URL.EscapedPath(), Client: q.client}
+	return KeyUse{Path: q.scheme.Prefix + web.Path(q.r.URL), Client: q.client}
 }
 
 func (q *question) keyHeader() (Principal, bool, error) {

@@ -143,6 +143,8 @@ func TestDoors(t *testing.T) {
 		{"wrong", ingress, ask{target: members, header: []string{"tld-api-id", "7", "tld-api-key", secret}}, access.ErrDenied, ""},
 		{"other endpoint", ingress, ask{target: "/rebilly/memberships", header: []string{"tld-api-id", "7", "tld-api-key", bound}}, access.ErrForbidden, ""},
 		{"dots", ingress, ask{target: "/api/ingress/%2e%2e/%2e%2e/rebilly", header: []string{"tld-api-id", "7", "tld-api-key", bound}}, access.ErrForbidden, ""},
+		{"a slash that is escaped", ingress, ask{target: "/api/ingress/a%2Fb", header: []string{"tld-api-id", "7", "tld-api-key", bound}}, access.ErrForbidden, ""},
+		{"and a letter that is not", ingress, ask{target: "/api/ingress/a%2Fé", header: []string{"tld-api-id", "7", "tld-api-key", bound}}, access.ErrForbidden, ""},
 		{"elsewhere", ingress, ask{target: members, from: "198.51.100.9:1", header: []string{"tld-api-id", "7", "tld-api-key", bound}}, access.ErrForbidden, ""},
 		{"elsewhere, saying otherwise", ingress, ask{target: members, from: "198.51.100.9:1", header: []string{"tld-api-id", "7", "tld-api-key", bound, "X-Forwarded-For", "192.0.2.7"}}, access.ErrForbidden, ""},
 		{"through a proxy", ingress, ask{target: members, from: "10.0.0.1:1", header: []string{"tld-api-id", "7", "tld-api-key", bound, "X-Forwarded-For", "1.1.1.1, 192.0.2.7"}}, nil, "bob"},

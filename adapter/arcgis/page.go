@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 //go:embed pages/page.html
@@ -165,7 +167,7 @@ func (c *call) resultPage(r *result) error {
 	p.Note, p.Facts, p.Table, p.Links, p.Lists = r.note, r.facts, r.table, r.links, r.lists
 	if c.op.isResource() {
 		p.About = c.op.about
-		p.JSON = c.r.URL.EscapedPath() + "?f=pjson"
+		p.JSON = web.Path(c.r.URL) + "?f=pjson"
 	} else {
 		c.fillForm(p)
 	}
@@ -191,7 +193,7 @@ func (c *call) errorPage(told *apiError) {
 		if c.r.Method == http.MethodPost {
 			status = http.StatusForbidden
 		}
-		if c.signInPage(status, c.r.URL.EscapedPath(), "", "") == nil {
+		if c.signInPage(status, web.Path(c.r.URL), "", "") == nil {
 			return
 		}
 	}
@@ -205,7 +207,7 @@ func (c *call) errorPage(told *apiError) {
 
 // fillForm puts the form of the operation on a page, with what was entered before.
 func (c *call) fillForm(p *page) {
-	p.About, p.Writes, p.Method, p.Action = c.op.about, c.op.writes || c.op == tokenForm, "post", c.r.URL.EscapedPath()
+	p.About, p.Writes, p.Method, p.Action = c.op.about, c.op.writes || c.op == tokenForm, "post", web.Path(c.r.URL)
 	for _, f := range c.op.fields {
 		in := input{ID: "in-" + f.name, Name: f.name, Label: f.label, Hint: f.hint, Kind: f.kind, Value: f.value, Required: f.required, Complete: f.complete}
 		if in.Kind == "" {

@@ -109,7 +109,7 @@ func (a *api) address(at, org string) string {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{api: a, w: w, r: r, format: formatOf(queryOf(r).Get("f"))}
 	a.setHeaders(w)
-	segments, ok := a.below(r.URL.EscapedPath())
+	segments, ok := a.below(web.Path(r.URL))
 	if !ok {
 		c.fail(errNoSuchPath)
 		return

@@ -157,7 +157,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) serve(w http.ResponseWriter, r *http.Request) (any, error) {
-	at, args := a.route(r.URL.EscapedPath())
+	at, args := a.route(web.Path(r.URL))
 	if at == nil {
 		return nil, errNoCall
 	}
@@ -203,7 +203,7 @@ func (c *call) change(fn func(tx *roster.Txn, who access.Principal) error) error
 	})
 	if err == nil && c.o.Logger != nil {
 		c.o.Logger.LogAttrs(c.r.Context(), slog.LevelInfo, "crowd: request done",
-			slog.String("method", c.r.Method), slog.String("path", c.r.URL.EscapedPath()), slog.Uint64("revision", uint64(rev)),
+			slog.String("method", c.r.Method), slog.String("path", web.Path(c.r.URL)), slog.Uint64("revision", uint64(rev)),
 			slog.String("user", c.p.Username), slog.Uint64("directory", uint64(c.p.Directory)), slog.String("by", c.p.By.String()))
 	}
 	return err

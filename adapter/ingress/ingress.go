@@ -159,7 +159,7 @@ func (a *api) Endpoints() (out []string) {
 // action returns what a request asks for. Paths are compared as they were sent: one
 // that could be read in two ways is none of ours.
 func (a *api) action(w http.ResponseWriter, r *http.Request) (Action, error) {
-	path := strings.TrimSuffix(r.URL.EscapedPath(), "/")
+	path := strings.TrimSuffix(web.Path(r.URL), "/")
 	for _, e := range endpoints {
 		if path != a.o.Prefix+e.path {
 			continue

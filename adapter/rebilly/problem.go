@@ -110,7 +110,7 @@ func (h *handler) fail(r *http.Request, err error) answer {
 		web.LogFailure(h.o.Logger, r, "rebilly", p.Status, err)
 	}
 	out := *p // a problem may be shared
-	out.Type, out.Title, out.Instance = "about:blank", http.StatusText(p.Status), r.URL.EscapedPath()
+	out.Type, out.Title, out.Instance = "about:blank", http.StatusText(p.Status), web.Path(r.URL)
 	a := answer{status: p.Status, header: p.header.Clone(), body: &out}
 	if strings.Contains(r.Header.Get("Accept"), "application/problem+json") {
 		a.set("Content-Type", "application/problem+json")

@@ -35,7 +35,7 @@ var routes = map[string]methods{
 // an empty or dot segment, an encoded slash and a trailing slash are part of no
 // path that there is.
 func (c *call) route() (methods, error) {
-	rest, ok := strings.CutPrefix(c.r.URL.EscapedPath(), c.h.o.Prefix+"/")
+	rest, ok := strings.CutPrefix(web.Path(c.r.URL), c.h.o.Prefix+"/")
 	if !ok {
 		return nil, noPath()
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/rosterdb/roster/adapter/crowd"
 	"github.com/rosterdb/roster/adapter/ingress"
 	"github.com/rosterdb/roster/adapter/rebilly"
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // api is one of the APIs, and what stands below it.
@@ -141,7 +142,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(r.Context()) // a copy: the server looks at the body that it has made
 		r.Body = limited
 	}
-	a, found := g.find(r.URL.EscapedPath())
+	a, found := g.find(web.Path(r.URL))
 	g.busy.Inc()
 	defer func() {
 		g.busy.Dec()
@@ -179,7 +180,7 @@ func (g *gate) done(a api, r *http.Request, out *answer, id string, begin time.T
 	}
 	g.count.WithLabelValues(a.name, method, strconv.Itoa(out.status)).Inc()
 	g.took.WithLabelValues(a.name).Observe(took.Seconds())
-	g.log.Info("request", "id", id, "api", a.name, "method", method, "path", logged(r.URL.EscapedPath()), "status", out.status,
+	g.log.Info("request", "id", id, "api", a.name, "method", method, "path", logged(web.Path(r.URL)), "status", out.status,
 		"bytes", out.bytes, "ms", float64(took.Microseconds())/1000, "from", r.RemoteAddr)
 }
 

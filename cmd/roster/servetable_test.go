@@ -533,6 +533,11 @@ func trickyPaths(random *rand.Rand, path string) []string {
 	at := strings.LastIndexByte(path, '/')
 	out = append(out, path[:at], path[:at]+"//"+path[at+1:], path[:at]+"/./"+path[at+1:], path[:at]+"/x/../"+path[at+1:], path[:at]+"%2f"+path[at+1:], path[:at]+"\\"+path[at+1:])
 	out[30] = "/" + strings.TrimPrefix(out[30], "/")
+	for i := 1; i < len(path); i++ { // a slash in a code, beside what should be in one and is not
+		if path[i] == '/' {
+			out = append(out, path[:i]+"%2f"+path[i+1:]+"<", path[:i]+"%2F"+path[i+1:at+1]+"é")
+		}
+	}
 	times := 2
 	if *long {
 		times = 20
@@ -540,7 +545,7 @@ func trickyPaths(random *rand.Rand, path string) []string {
 	for range times { // a letter in a code
 		i := 1 + random.IntN(len(path)-1)
 		if path[i] != '/' {
-			out = append(out, path[:i]+fmt.Sprintf("%%%02x", path[i])+path[i+1:], path[:i]+fmt.Sprintf("%%25%02x", path[i])+path[i+1:], path[:i]+path[i+1:])
+			out = append(out, path[:i]+fmt.Sprintf("%%%02x", path[i])+path[i+1:], path[:i]+fmt.Sprintf("%%25%02x", path[i])+path[i+1:], path[:i]+path[i+1:], path[:i]+fmt.Sprintf("%%%02x", path[i])+path[i+1:]+"|")
 		}
 	}
 	words := strings.Split("admin rest crowd users groups security org_1 memberships sharing metrics debug pprof vars .. . %2e%2e %2f usr_ann", " ")

@@ -30,6 +30,28 @@ func Prefix(given, usual string) string {
 	return "/" + given
 }
 
+// Path returns the path of a request in its escaped form, as it was sent. What should
+// have been escaped and was not is. URL.EscapedPath decodes all of such a path and
+// escapes it anew: %2F has become a slash then, and %61 an "a".
+func Path(u *url.URL) string {
+	if strings.IndexFunc(u.RawPath, unescaped) < 0 {
+		return u.EscapedPath()
+	}
+	var b strings.Builder
+	for i := range len(u.RawPath) {
+		if c := u.RawPath[i]; unescaped(rune(c)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	as := &url.URL{Path: u.Path, RawPath: b.String()}
+	return as.EscapedPath() // which goes by Path if a host has changed that alone
+}
+
+// unescaped reports whether a character has to be escaped in a path.
+func unescaped(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"<>\\^`{|}", c) }
+
 // Segment decodes one segment of a path in its escaped form. One that somebody else
 // could read in another way is none: an empty one, "." and "..", and one that holds
 // an escaped slash.

@@ -25,6 +25,24 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
+func TestPath(t *testing.T) {
+	for sent, want := range map[string]string{
+		"/a/b": "/a/b", "/": "/", "/a%2Fb": "/a%2Fb", "/%61": "/%61", "/a%c3%a9": "/a%c3%a9", "/a[]:;": "/a[]:;", "/%2e%2E/": "/%2e%2E/",
+		"/é": "/%C3%A9", "/é%2Fb": "/%C3%A9%2Fb", "/a%2fb<": "/a%2fb%3C", "/%61/{}": "/%61/%7B%7D", "/%2e%2e/\"": "/%2e%2e/%22", "/\xff%2F": "/%FF%2F", `/a\%5c|^`: "/a%5C%5c%7C%5E",
+	} {
+		u, err := url.ParseRequestURI(sent)
+		if err != nil {
+			t.Fatal(sent, err)
+		}
+		if got := web.Path(u); got != want {
+			t.Errorf("%q is %q, not %q", sent, got, want)
+		}
+	}
+	if got := web.Path(&url.URL{Path: "/other", RawPath: "/a%2Fé"}); got != "/other" {
+		t.Errorf("a path that a host has put there is %q", got)
+	}
+}
+
 func TestSegment(t *testing.T) {
 	for escaped, want := range map[string]string{"a": "a", "%61": "a", "a+b": "a+b", "a%20b": "a b", "..a": "..a", "%25": "%", `a\b`: `a\b`, "%ff": "\xff", "...": "..."} {
 		if got, ok := web.Segment(escaped); got != want || !ok {
