@@ -203,7 +203,7 @@ func (c *call) change(fn func(tx *roster.Txn, who access.Principal) error) error
 	})
 	if err == nil && c.o.Logger != nil {
 		c.o.Logger.LogAttrs(c.r.Context(), slog.LevelInfo, "crowd: request done",
-			slog.String("method", c.r.Method), slog.String("path", web.Path(c.r.URL)), slog.Uint64("revision", uint64(rev)),
+			slog.String("method", c.r.Method), slog.String("path", web.LoggedPath(c.r.URL)), slog.Uint64("revision", uint64(rev)),
 			slog.String("user", c.p.Username), slog.Uint64("directory", uint64(c.p.Directory)), slog.String("by", c.p.By.String()))
 	}
 	return err

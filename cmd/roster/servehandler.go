@@ -180,16 +180,8 @@ func (g *gate) done(a api, r *http.Request, out *answer, id string, begin time.T
 	}
 	g.count.WithLabelValues(a.name, method, strconv.Itoa(out.status)).Inc()
 	g.took.WithLabelValues(a.name).Observe(took.Seconds())
-	g.log.Info("request", "id", id, "api", a.name, "method", method, "path", logged(web.Path(r.URL)), "status", out.status,
+	g.log.Info("request", "id", id, "api", a.name, "method", method, "path", web.LoggedPath(r.URL), "status", out.status,
 		"bytes", out.bytes, "ms", float64(took.Microseconds())/1000, "from", r.RemoteAddr)
-}
-
-// logged is what is logged of a path: not what somebody fills the log with.
-func logged(path string) string {
-	if len(path) > maxLoggedPath {
-		return path[:maxLoggedPath] + "..."
-	}
-	return path
 }
 
 // answer notes what was answered, and holds who reads it to a pace.

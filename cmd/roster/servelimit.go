@@ -38,7 +38,6 @@ func defaultLimits() limits {
 // More limits.
 const (
 	maxHeaderBytes = 64 << 10
-	maxLoggedPath  = 512
 	spareFiles     = 256 // for everything but connections
 )
 

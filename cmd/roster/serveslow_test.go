@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rosterdb/roster/internal/web"
 )
 
 // newGate serves a handler of a test behind the gate, within limits, and returns the
@@ -373,7 +375,7 @@ func TestServeDocument(t *testing.T) {
 		fmt.Sprintf("| an answer that is read | %d KiB every %d s,", l.pace.bytes>>10, 2*l.pace.in/time.Second),
 		fmt.Sprintf("| %d MiB for the first %d KiB of each, and %d MiB", l.small.left.Load()>>20, l.freely>>10, l.large.left.Load()>>20),
 		fmt.Sprintf("slow as %d kbit/s", l.pace.bytes*8/1000/int64(l.pace.in/time.Second)+1),
-		fmt.Sprintf("| %d bytes |", maxLoggedPath),
+		fmt.Sprintf("| %d bytes |", web.MaxLoggedPath),
 		fmt.Sprintf("| %d requests at one time, %d KiB", l.server(nil).HTTP2.MaxConcurrentStreams, l.server(nil).HTTP2.MaxReceiveBufferPerConnection>>10),
 	} {
 		if !strings.Contains(string(text), want) {

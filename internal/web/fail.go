@@ -27,7 +27,7 @@ func LogFailure(log *slog.Logger, r *http.Request, api string, status int, err e
 		return
 	}
 	log.LogAttrs(r.Context(), level, api+": request failed", slog.String("method", r.Method),
-		slog.String("path", Path(r.URL)), slog.Int("status", status), slog.Any("error", err))
+		slog.String("path", LoggedPath(r.URL)), slog.Int("status", status), slog.Any("error", err))
 }
 
 // RetryAfter says in the header of an answer when to ask again: after some full

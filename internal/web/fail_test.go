@@ -41,6 +41,11 @@ func TestLogFailure(t *testing.T) {
 		}
 		web.LogFailure(nil, r, "x", c.status, c.err)
 	}
+	var out strings.Builder
+	web.LogFailure(slog.New(slog.NewTextHandler(&out, nil)), httptest.NewRequest(http.MethodGet, "/"+strings.Repeat("x", 50_000), nil), "x", 503, context.Canceled)
+	if out.Len() > 1000 {
+		t.Errorf("a long path makes %d bytes of log", out.Len())
+	}
 }
 
 func quote(err error) string {

@@ -52,6 +52,19 @@ func Path(u *url.URL) string {
 // unescaped reports whether a character has to be escaped in a path.
 func unescaped(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"<>\\^`{|}", c) }
 
+// MaxLoggedPath is how many bytes of a path are logged.
+const MaxLoggedPath = 512
+
+// LoggedPath returns what is logged of the path of a request: not what somebody fills
+// the log with.
+func LoggedPath(u *url.URL) string {
+	path := Path(u)
+	if len(path) > MaxLoggedPath {
+		return path[:MaxLoggedPath] + "..."
+	}
+	return path
+}
+
 // Segment decodes one segment of a path in its escaped form. One that somebody else
 // could read in another way is none: an empty one, "." and "..", and one that holds
 // an escaped slash.

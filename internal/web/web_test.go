@@ -43,6 +43,19 @@ func TestPath(t *testing.T) {
 	}
 }
 
+func TestLoggedPath(t *testing.T) {
+	for _, n := range []int{1, web.MaxLoggedPath, web.MaxLoggedPath + 1, 50_000} {
+		path := "/" + strings.Repeat("x", n-1)
+		want := path
+		if n > web.MaxLoggedPath {
+			want = path[:web.MaxLoggedPath] + "..."
+		}
+		if got := web.LoggedPath(&url.URL{Path: path}); got != want {
+			t.Errorf("of %d bytes %d are logged", n, len(got))
+		}
+	}
+}
+
 func TestSegment(t *testing.T) {
 	for escaped, want := range map[string]string{"a": "a", "%61": "a", "a+b": "a+b", "a%20b": "a b", "..a": "..a", "%25": "%", `a\b`: `a\b`, "%ff": "\xff", "...": "..."} {
 		if got, ok := web.Segment(escaped); got != want || !ok {
