@@ -2,6 +2,8 @@ package main
 
 import (
 	"flag"
+	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -136,6 +138,30 @@ func TestServeForms(t *testing.T) {
 	}
 	if log := p.log(); strings.Contains(log, "192.0.2.99") || strings.Contains(log, "\n{\"level\":\"FORGED") || strings.Contains(log, "\n\"level") {
 		t.Errorf("the log believes whoever asks")
+	}
+	p.verified()
+}
+
+// TestServeProxy: the log knows whom a proxy that is trusted has passed a request on for,
+// and nobody makes it believe in somebody else.
+func TestServeProxy(t *testing.T) {
+	p := startServe(t, newServeWorld(t, 0), "--trusted-proxy", "127.0.0.1")
+	for forwarded, from := range map[string]string{
+		"198.51.100.7": "198.51.100.7", "192.0.2.99, 198.51.100.8": "198.51.100.8", "198.51.100.9, 127.0.0.1": "198.51.100.9", "2001:db8::1": "2001:db8::1",
+		"192.0.2.99, no address": "127.0.0.1:", `192.0.2.99, x","from":"y`: "127.0.0.1:", "": "127.0.0.1:",
+	} {
+		res, err := p.client.Do(&http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: p.addr, Path: "/healthz"}, Header: http.Header{"X-Forwarded-For": {forwarded}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		_, line, _ := strings.Cut(p.log(), `"id":"`+res.Header.Get("X-Request-Id"))
+		if line, _, _ = strings.Cut(line, "\n"); !strings.Contains(line, `"from":"`+from) {
+			t.Errorf("passed on for %q: %s", forwarded, line)
+		}
+	}
+	if strings.Contains(p.log(), "192.0.2.99") {
+		t.Error("the log believes whoever asks")
 	}
 	p.verified()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -34,12 +35,13 @@ type api struct {
 // an ID, counts it and logs it. It knows no more of paths than where each API
 // begins, and never redirects.
 type gate struct {
-	apis   []api
-	limits *limits
-	log    *slog.Logger
-	count  *prometheus.CounterVec
-	took   *prometheus.HistogramVec
-	busy   prometheus.Gauge
+	apis    []api
+	limits  *limits
+	trusted []netip.Prefix // proxies
+	log     *slog.Logger
+	count   *prometheus.CounterVec
+	took    *prometheus.HistogramVec
+	busy    prometheus.Gauge
 }
 
 // handler returns what answers requests.
@@ -62,7 +64,7 @@ func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler,
 	}
 	metrics := prometheus.NewRegistry()
 	g := &gate{
-		log: s.log, limits: &s.limits,
+		log: s.log, limits: &s.limits, trusted: s.trusted,
 		apis: []api{
 			{"arcgis", "/arcgis", arcgis.New(e, arcgis.Options{Access: doors, Now: s.now, Sources: sources.refreshers(names), Logger: s.log}), false},
 			{"rebilly", "/rebilly", rebilly.New(e, rebilly.Options{Authenticator: doors.Door(access.Rebilly()), Now: s.now, Logger: s.log}), false},
@@ -181,7 +183,16 @@ func (g *gate) done(a api, r *http.Request, out *answer, id string, begin time.T
 	g.count.WithLabelValues(a.name, method, strconv.Itoa(out.status)).Inc()
 	g.took.WithLabelValues(a.name).Observe(took.Seconds())
 	g.log.Info("request", "id", id, "api", a.name, "method", method, "path", web.LoggedPath(r.URL), "status", out.status,
-		"bytes", out.bytes, "ms", float64(took.Microseconds())/1000, "from", r.RemoteAddr)
+		"bytes", out.bytes, "ms", float64(took.Microseconds())/1000, "from", g.from(r))
+}
+
+// from returns whom a request comes from: who holds the connection, or whom a trusted
+// proxy has passed it on for.
+func (g *gate) from(r *http.Request) string {
+	if client := access.ClientAddr(r, g.trusted); client != access.ClientAddr(r, nil) {
+		return client.String()
+	}
+	return r.RemoteAddr
 }
 
 // answer notes what was answered, and holds who reads it to a pace.
