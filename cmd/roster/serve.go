@@ -22,6 +22,7 @@ type server struct {
 	listen          string
 	tlsCert, tlsKey string
 	proxies         []string
+	secureCookies   bool
 	syncEvery       time.Duration
 	tokenLife       time.Duration
 	drain           time.Duration
@@ -82,6 +83,7 @@ read passwords: listen on a loopback address then, behind a proxy that speaks TL
 	f.StringVar(&s.tlsCert, "tls-cert", "", "`FILE` of the certificate chain, PEM")
 	f.StringVar(&s.tlsKey, "tls-key", "", "`FILE` of the certificate's key, PEM")
 	f.StringSliceVar(&s.proxies, "trusted-proxy", nil, "`ADDRESS` or network of a proxy whose X-Forwarded-For is believed; may be repeated")
+	f.BoolVar(&s.secureCookies, "secure-cookies", false, "browsers come by https, through a proxy, and are to send cookies in no other way; always so with --tls-cert")
 	f.DurationVar(&s.syncEvery, "sync-every", time.Hour, "how often identity sources are synced; 0: only when asked")
 	f.DurationVar(&s.tokenLife, "token-life", 14*24*time.Hour, "the longest that a token of the ArcGIS API, or a sign-in to its pages, is good")
 	f.DurationVar(&s.drain, "drain", 30*time.Second, "how long requests that are under way may take after a signal")

@@ -62,13 +62,14 @@ func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
+	secure := s.secureCookies || s.tlsCert != ""
 	metrics := prometheus.NewRegistry()
 	g := &gate{
 		log: s.log, limits: &s.limits, trusted: s.trusted,
 		apis: []api{
-			{"arcgis", "/arcgis", arcgis.New(e, arcgis.Options{Access: doors, Now: s.now, Sources: sources.refreshers(names), Logger: s.log}), false},
+			{"arcgis", "/arcgis", arcgis.New(e, arcgis.Options{Access: doors, Now: s.now, Sources: sources.refreshers(names), Secure: secure, Logger: s.log}), false},
 			{"rebilly", "/rebilly", rebilly.New(e, rebilly.Options{Authenticator: doors.Door(access.Rebilly()), Now: s.now, Logger: s.log}), false},
-			{"crowd", "/crowd", crowd.New(e, crowd.Options{Authenticator: doors.Door(access.Crowd()), Sessions: doors, InsecureCookie: s.tlsCert == "", Logger: s.log}), false},
+			{"crowd", "/crowd", crowd.New(e, crowd.Options{Authenticator: doors.Door(access.Crowd()), Sessions: doors, InsecureCookie: !secure, Logger: s.log}), false},
 			{"ingress", "/api/ingress/user_group_members", ingress.New(e, ingress.Options{Authenticator: doors.Door(access.Ingress()), Logger: s.log}), false},
 			{"healthz", "/healthz", reading(health(e)), true},
 			{"metrics", "/metrics", reading(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})), true},

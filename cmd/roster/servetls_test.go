@@ -109,6 +109,42 @@ func TestServeTLS(t *testing.T) {
 	p.verified()
 }
 
+// TestServeSecureCookies: sessions are sent by TLS alone where there is TLS, here or in a
+// proxy.
+func TestServeSecureCookies(t *testing.T) {
+	cert, key, _ := certificate(t)
+	for want, args := range map[bool][][]string{
+		false: {{}, {"--trusted-proxy", "127.0.0.1"}},
+		true:  {{"--secure-cookies"}, {"--tls-cert", cert, "--tls-key", key}},
+	} {
+		for _, args := range args {
+			p := startServe(t, newServeWorld(t, 0), args...)
+			crowd, err := http.NewRequest("GET", p.url+"/crowd/rest/admin/1.0/directory/managed", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			crowd.SetBasicAuth("root", "secret-root")
+			arcgis, err := http.NewRequest("POST", p.url+"/arcgis/admin/login", strings.NewReader("username=root&password=secret-root"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			arcgis.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			for _, r := range []*http.Request{crowd, arcgis} {
+				res, err := p.client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				cookies := res.Cookies()
+				if len(cookies) != 1 || cookies[0].Secure != want || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode {
+					t.Errorf("%v: %s: %d, %v", args, r.URL.Path, res.StatusCode, cookies)
+				}
+			}
+			p.verified()
+		}
+	}
+}
+
 // frames writes HTTP/2 as no client does.
 type frames struct {
 	*testing.T
