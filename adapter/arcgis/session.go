@@ -124,15 +124,16 @@ func (c *call) signIn() error {
 }
 
 // nextPage returns where a sign-in leads: the page that asked for it, if it is one
-// of the directory.
+// of the directory. Its path begins as that of the cookie does: for a browser capital
+// letters count.
 func (c *call) nextPage() string {
-	next := c.p.body.Get("next")
+	home, next := c.address("", ""), c.p.body.Get("next")
 	if segments, ok := c.below(next); ok && !strings.ContainsFunc(next, notInPath) && strings.EqualFold(segments[0], "admin") {
 		if op, _ := c.find(segments[1:]); op != nil {
-			return next
+			return home + next[len(home):]
 		}
 	}
-	return c.address("", "")
+	return home
 }
 
 // notInPath reports whether a character stands in no path that a page links to.

@@ -167,6 +167,7 @@ func TestSignIn(t *testing.T) {
 		"": "/arcgis/admin", "/arcgis/admin/orgs": "/arcgis/admin/orgs", users: users, "https://evil.example/": "/arcgis/admin",
 		"//evil.example/arcgis/admin": "/arcgis/admin", `/arcgis/admin\x`: "/arcgis/admin", "/arcgis/admin/../../x": "/arcgis/admin",
 		"/arcgis/admin/orgs?x": "/arcgis/admin", "/arcgis/admin/nothing": "/arcgis/admin", "/arcgis/admin/orgs/x#y": "/arcgis/admin", "/arcgis/admin/orgs/x\r\nX: y": "/arcgis/admin", "javascript:alert(1)": "/arcgis/admin",
+		"/arcgis/Admin": "/arcgis/admin", "/arcgis/ADMIN/Orgs": "/arcgis/admin/Orgs", "/arcgis/Admin/": "/arcgis/admin/",
 		"/arcgis/admin/orgs\r\nX: y": "/arcgis/admin", "/arcgis/sharing/rest/generateToken": "/arcgis/admin",
 	} {
 		rec := try(right + "&next=" + url.QueryEscape(next))
