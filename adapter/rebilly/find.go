@@ -106,25 +106,35 @@ func (c *call) usersByText(tx *roster.Txn, within *roster.Set, cl *clause, field
 	return tx.SetOf(found...)
 }
 
-// findUsers finds who matches the conditions on users. Those of a few organisations
-// are looked for among their members: of others nothing is to be seen, not even that
-// they are too many.
-func (l *lister) findUsers(orgs []string) (err error) {
+// findUsers finds who matches the conditions on users. They are looked for among
+// those whose memberships the caller sees: of others nothing is told, not even that
+// they are too many. Who sees everybody looks among all users if the organisations are
+// not a few.
+func (l *lister) findUsers(orgs []string) error {
 	const few = 100
+	onUsers := func(f clause) bool { return strings.HasPrefix(f.field, "user.") }
+	if !slices.ContainsFunc(l.filters, onUsers) {
+		return nil
+	}
 	var within *roster.Set
-	if len(orgs) <= few {
+	if len(orgs) <= few || !l.all() {
 		within = new(roster.Set)
 		for _, id := range orgs {
-			members, err := l.tx.OrgMembers(id)
+			may, err := l.p.MayIn(l.tx, id, "GetMembershipCollection")
 			if err != nil {
 				return err
 			}
-			*within = within.Or(members)
+			seen, err := l.seen(id, may)
+			if err != nil {
+				return err
+			}
+			*within = within.Or(seen)
 		}
 	}
 	l.users = make([]roster.Set, len(l.filters))
 	for i := range l.filters {
-		if f := &l.filters[i]; strings.HasPrefix(f.field, "user.") {
+		if f := &l.filters[i]; onUsers(*f) {
+			var err error
 			if l.users[i], err = l.matching(l.tx, within, f); err != nil {
 				return err
 			}

@@ -198,13 +198,8 @@ func (l *lister) add(id string) error {
 		return err
 	}
 	p := part{org: org}
-	if p.users, err = l.tx.OrgMembers(org.ID); err != nil {
+	if p.users, err = l.seen(org.ID, may); err != nil {
 		return err
-	}
-	if !may {
-		if p.users, err = l.onlySelf(p.users, org.ID); err != nil {
-			return err
-		}
 	}
 	owners, err := l.tx.OrgOwners(org.ID)
 	if err != nil {
@@ -245,14 +240,16 @@ func (l *lister) split(p part, owners roster.Set) {
 	}
 }
 
-// onlySelf leaves the caller in a set, if it may act in the organisation from
-// where it is.
-func (l *lister) onlySelf(users roster.Set, org string) (roster.Set, error) {
+// seen returns the members of an organisation whose memberships the caller sees: all
+// if it may list them, or itself if it may act there from where it is.
+func (l *lister) seen(org string, all bool) (roster.Set, error) {
+	if all {
+		return l.tx.OrgMembers(org)
+	}
 	if may, err := l.mayBeIn(l.tx, org); err != nil || !may {
 		return roster.Set{}, err
 	}
-	self, err := l.tx.SetOf(l.p.User)
-	return users.And(self), err
+	return l.tx.SetOf(l.p.User)
 }
 
 // pick leaves those in a set for whom a yes or no is as a condition wants it.

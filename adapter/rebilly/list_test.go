@@ -314,6 +314,12 @@ func TestTooManyNames(t *testing.T) {
 		t.Error(total)
 	}
 	w.want(422, "root", "GET", "/users?filter=name:"+names(9), "")
+	// Of whom somebody does not see nothing is told, not even that they are too many.
+	many := "user.name:" + names(3) + ";user.email:u0@same.example,u1@same.example"
+	for _, who := range []string{"plain", "stranger"} {
+		w.want(200, who, "GET", "/memberships?filter=organization.id:org_1;"+many, "")
+		w.want(403, who, "GET", "/organizations/org_1/memberships?filter="+many, "")
+	}
 	w.want(422, "root", "GET", "/memberships?filter=user.id:same_1,same_2,same_3,same_4,same_5", "")
 	w.want(200, "root", "GET", "/memberships?filter=user.id:same_0,same_1,same_2,usr_owner,usr_plain", "")
 }
