@@ -295,6 +295,19 @@ func TestSomebodyElsesUser(t *testing.T) {
 	}
 }
 
+// TestUserWithPrivileges: an owner can take anybody into its organisation, and does not
+// change by that what administrators are called.
+func TestUserWithPrivileges(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "owner", "PUT", "/memberships/org_1/usr_1", `{}`)
+	w.want(200, "owner", "PUT", "/users/usr_1", `{"name":"Ada"}`)
+	w.want(201, "owner", "PUT", "/memberships/org_1/usr_root", `{}`)
+	for _, path := range []string{"/users/usr_root", "/organizations/org_1/users/usr_root"} {
+		w.want(403, "owner", "PUT", path, `{"email":"thief@example.com"}`)
+		w.want(200, "root", "PUT", path, `{"email":"root@example.com"}`)
+	}
+}
+
 // TestOddIDs: what is no segment of a path makes nothing, whoever asks.
 func TestOddIDs(t *testing.T) {
 	w := newWorld(t)

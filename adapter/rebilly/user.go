@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rosterdb/roster"
+	"github.com/rosterdb/roster/access"
 )
 
 // userFields are what users can be filtered by.
@@ -336,6 +337,9 @@ func (c *call) changeUser(tx *roster.Txn, in *userInput) (u roster.UserID, err e
 	return u, userError(err)
 }
 
+// mayChangeUser returns a 403 unless the caller may change what a user is called. Any
+// owner can make anybody a member: that must not be a way to what administrators are
+// called, and to where they get their mail.
 func (c *call) mayChangeUser(tx *roster.Txn, u roster.UserID) error {
 	if u == c.p.User || c.all() {
 		return nil
@@ -344,7 +348,11 @@ func (c *call) mayChangeUser(tx *roster.Txn, u roster.UserID) error {
 	if err != nil {
 		return err
 	}
-	may := len(orgs) > 0
+	a, err := access.GetAccount(tx, u)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	may := len(orgs) > 0 && len(a.Privileges) == 0
 	for _, org := range orgs {
 		if !may {
 			break
@@ -354,7 +362,7 @@ func (c *call) mayChangeUser(tx *roster.Txn, u roster.UserID) error {
 		}
 	}
 	if !may {
-		return forbidden("You may not change this user: it takes the permission PutUser in all of its organizations.")
+		return forbidden("You may not change this user: it takes the permission PutUser in all of its organizations, and all privileges if it has some.")
 	}
 	return nil
 }
