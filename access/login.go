@@ -17,10 +17,10 @@ const maxName = 1024
 // Login returns who has a name and a password. The name is one that
 // roster.Txn.FindUser takes, but for #number; domain\name is always the user of that
 // directory. Unknown names, wrong passwords,
-// names that fit several users, users that are not active and accounts without a
-// password are one error, ErrDenied, and take the same time, as long as all hashes
-// have the same parameters; an identity source takes its own. Client is where the login comes from; it need not be
-// valid. Other errors are a *ThrottledError, ErrBusy, ErrUnavailable, that of ctx,
+// names that fit several users who have a password or an identity source, users that
+// are not active and accounts without a password are one error, ErrDenied, and take the
+// same time, as long as all hashes have the same parameters; an identity source takes
+// its own. Client is where the login comes from; it need not be valid. Other errors are a *ThrottledError, ErrBusy, ErrUnavailable, that of ctx,
 // and those of the engine.
 //
 // A hash with other parameters than those of the options is made anew, which is
@@ -165,7 +165,7 @@ func (s *Service) verify(ctx context.Context, name, password string, client neti
 func (s *Service) candidate(ctx context.Context, name string, c *candidate) error {
 	return s.e.View(ctx, func(tx *roster.Txn) error {
 		c.bare = bareName(tx, text.Fold(name))
-		u, err := named(tx, name)
+		u, err := s.named(tx, name)
 		switch {
 		case errors.Is(err, roster.ErrNotFound):
 			c.why = "no such user"
@@ -201,12 +201,11 @@ func (s *Service) candidate(ctx context.Context, name string, c *candidate) erro
 // domain\name, is that of the directory, even if somebody else is called just like the
 // whole of it: whoever may make users would otherwise keep others out by what it calls
 // them.
-func named(tx *roster.Txn, name string) (roster.UserID, error) {
+func (s *Service) named(tx *roster.Txn, name string) (roster.UserID, error) {
 	var found []roster.UserID
 	if domain, rest, ok := strings.Cut(name, `\`); ok {
-		domain = text.Fold(domain)
 		for _, d := range tx.Directories() {
-			if u, is := tx.UserByName(d.ID, rest); is && (domain == text.Fold(d.Name) || domain == text.Fold(d.Domain)) {
+			if u, is := tx.UserByName(d.ID, rest); is && isCalled(&d, domain) {
 				found = append(found, u)
 			}
 		}
@@ -214,7 +213,52 @@ func named(tx *roster.Txn, name string) (roster.UserID, error) {
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	return tx.FindUser(name)
+	u, err := tx.FindUser(name)
+	if errors.Is(err, roster.ErrAmbiguous) {
+		return s.able(tx, name, err)
+	}
+	return u, err
+}
+
+// able returns the one of several users of a name that has a password or an identity
+// source, or the error if that is none or several: whoever may make users alone makes
+// none of these, and would otherwise keep others out.
+func (s *Service) able(tx *roster.Txn, name string, ambiguous error) (found roster.UserID, err error) {
+	n := 0
+	for _, d := range tx.Directories() {
+		names := []string{name}
+		if at := strings.LastIndexByte(name, '@'); at > 0 && isCalled(&d, name[at+1:]) {
+			names = append(names, name[:at])
+		}
+		if domain, rest, ok := strings.Cut(name, `\`); ok && isCalled(&d, domain) {
+			names = append(names, rest)
+		}
+		for _, name := range names {
+			u, is := tx.UserByName(d.ID, name)
+			if !is || n > 0 && u == found {
+				continue
+			}
+			a, _, err := s.account(tx, u)
+			switch {
+			case err != nil:
+				return 0, err
+			case a.Password.IsZero() && s.o.Sources[d.ID] == nil:
+				continue
+			case n > 0:
+				return 0, ambiguous
+			}
+			found, n = u, 1
+		}
+	}
+	if n == 0 {
+		return 0, ambiguous
+	}
+	return found, nil
+}
+
+func isCalled(d *roster.Directory, name string) bool {
+	name = text.Fold(name)
+	return name == text.Fold(d.Name) || name == text.Fold(d.Domain)
 }
 
 // bareName returns a folded name without the directory that it may be given with,

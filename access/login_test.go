@@ -71,6 +71,7 @@ func TestNoOracle(t *testing.T) {
 	w := newWorld(t)
 	w.password(w.alice, "right")
 	w.password(w.carl, "right")
+	w.password(w.twin, "right")
 	for _, name := range []string{"alice", "nobody", "carl", "bob", "twin", "corp\\nobody", "alice@nowhere", "\xff", "#7", "#x"} {
 		before := w.count.Calls.Load()
 		_, err := w.s.Login(ctx, name, "wrong", office)

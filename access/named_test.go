@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
@@ -41,4 +42,45 @@ func TestNamesOfOthersKeepNobodyOut(t *testing.T) {
 		}
 		w.s.Forgive()
 	}
+}
+
+// TestNamesWithoutPasswords: a name is good for the one user of that name who has a
+// password or an identity source, whoever else is made of that name.
+func TestNamesWithoutPasswords(t *testing.T) {
+	w := newWorld(t)
+	w.password(w.alice, "alice's")
+	names := []string{"alice", "alice@corp", "alice@corp.example", "dora", "dora@ldap", "nobody"}
+	w.update(func(tx *roster.Txn) error {
+		if _, err := tx.PutDirectory(roster.Directory{ID: 3, Name: "third"}); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if _, err := tx.CreateUser(roster.User{Directory: 3, Username: name, Active: true}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	login := func(name, password string, want error) access.Principal {
+		t.Helper()
+		p, err := w.s.Login(ctx, name, password, office)
+		is(t, name+" with "+password, err, want)
+		w.s.Forgive()
+		return p
+	}
+	for _, name := range []string{"alice", "Alice", "alice@corp", "ALICE@corp.example", `corp\alice`} {
+		equal(t, name, login(name, "alice's", nil).User, w.alice)
+		login(name, "another's", access.ErrDenied)
+	}
+	for _, name := range []string{"dora", "dora@ldap"} {
+		equal(t, name, login(name, "from the source", nil).User, w.dora)
+	}
+	login("nobody", "alice's", access.ErrDenied)
+	w.update(func(tx *roster.Txn) error {
+		_, err := tx.CreateUser(roster.User{Directory: 2, Username: "alice", Active: true})
+		return err
+	})
+	w.pass(2 * time.Minute) // what was right is known for one
+	login("alice@corp", "alice's", nil)
+	login("alice", "alice's", access.ErrDenied) // two can log in by that name
 }
