@@ -154,8 +154,9 @@ func someOf(list []string) string {
 }
 
 // assign finds out which source each name is for: those whose directory has it;
-// or the one whose directory it names; or, unless it is somebody without a source,
-// all of them, since a source may know people whom the engine does not know yet.
+// or the one whose directory it names, if that has somebody of the name or nobody else
+// is called so; or, unless it is somebody without a source, all of them, since a source
+// may know people whom the engine does not know yet.
 func (c *call) assign(n *names, given []string, has func(*names, roster.DirectoryID, string) bool) (*assignment, error) {
 	a := &assignment{map[string][]string{}, map[string]map[string]bool{}, map[string]int{}, map[string][]string{}}
 	sourced := map[roster.DirectoryID]string{}
@@ -179,7 +180,7 @@ func (c *call) assign(n *names, given []string, has func(*names, roster.Director
 func (a *assignment) assignOne(n *names, ref string, sourced map[roster.DirectoryID]string, missing map[string]bool, has func(*names, roster.DirectoryID, string) bool) {
 	elsewhere := false
 	asWhole := text.Normal(ref)
-	lookup(n, ref, func(d roster.DirectoryID, name string) (struct{}, bool) {
+	take := func(d roster.DirectoryID, name string) (struct{}, bool) {
 		if !has(n, d, name) {
 			return struct{}{}, false
 		}
@@ -189,7 +190,15 @@ func (a *assignment) assignOne(n *names, ref string, sourced map[roster.Director
 			elsewhere = true
 		}
 		return struct{}{}, true
-	})
+	}
+	lookup(n, ref, take)
+	if a.sources[ref] == 0 { // who is called name@domain without a source keeps nobody from being refreshed
+		for i := range n.dirs {
+			if name, ok := n.dirs[i].local(asWhole); ok {
+				take(n.dirs[i].id, name)
+			}
+		}
+	}
 	if elsewhere { // known to the engine, whatever a source says
 		a.sources[ref]++
 	}

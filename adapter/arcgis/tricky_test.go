@@ -83,6 +83,24 @@ func TestNameWithDomainInIt(t *testing.T) {
 	equal(t, "asked", strings.Join(w.source.called(), ";"), `ArcGIS\admin1: users jdoe@domain,jdoe`)
 }
 
+// Whoever is called like the whole of it, in a directory without a source, does not keep
+// the user of a source from being refreshed.
+func TestRefreshBesideAnAlias(t *testing.T) {
+	w := newWorld(t)
+	w.update(func(tx *roster.Txn) error {
+		for _, name := range []string{"aturing@domain", "nobody@domain"} {
+			if _, err := tx.CreateUser(roster.User{Directory: 1, Username: name, Active: true}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.source.set("cartographers", "jdoe")
+	equal(t, "answer", w.post(w.admin, users+"/refreshMembership", "users", "aturing@domain,nobody@domain"), success)
+	equal(t, "asked", strings.Join(w.source.called(), ";"), `ArcGIS\admin1: users aturing`)
+	equal(t, "after", w.inGroups("aturing"), "by hand")
+}
+
 func TestRefreshRemovesWhatIsStale(t *testing.T) {
 	w := newWorld(t)
 	w.source.set("cartographers", "jdoe")
