@@ -132,9 +132,11 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := rand.Text()
 	w.Header().Set("X-Request-Id", id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+	if r.ProtoMajor == 1 && (len(r.TransferEncoding) > 0 || r.ProtoMinor == 0) {
 		// It may have had a Content-Length as well, and a proxy in front of this program may
-		// have gone by that: nothing else is read from this connection.
+		// have gone by that: nothing else is read from this connection. Of a request of
+		// HTTP/1.0 that is the other way round: the server goes by the length, and does not
+		// say whether there was a Transfer-Encoding.
 		w.Header().Set("Connection", "close")
 	}
 	out := &answer{ResponseWriter: w, control: http.NewResponseController(w), pace: g.limits.pace}
