@@ -142,7 +142,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &answer{ResponseWriter: w, control: http.NewResponseController(w), pace: g.limits.pace}
 	_ = out.control.SetWriteDeadline(time.Time{}) // until there is something to write
 	if r.Body != nil && r.Body != http.NoBody {
-		limited := g.limits.body(r.Body, out.control)
+		limited := g.limits.body(r, out.control)
 		defer limited.free()
 		r = r.WithContext(r.Context()) // a copy: the server looks at the body that it has made
 		r.Body = limited

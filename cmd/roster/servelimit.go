@@ -74,16 +74,19 @@ type body struct {
 	io.ReadCloser
 	l       *limits
 	control *http.ResponseController
+	begun   bool  // to be read
 	read    int64 // bytes
 	renewAt int64 // so many bytes give it time again
 	small   int64 // taken of the room
 	large   int64
 }
 
-// body limits a body that is about to be read. What it takes is given back by free.
-func (l *limits) body(b io.ReadCloser, control *http.ResponseController) *body {
-	limited := &body{ReadCloser: b, l: l, control: control}
-	limited.renew()
+// body limits the body of a request. What it takes is given back by free.
+func (l *limits) body(r *http.Request, control *http.ResponseController) *body {
+	limited := &body{ReadCloser: r.Body, l: l, control: control}
+	if r.ProtoMajor == 1 { // of HTTP/2 the server reads nothing that the handler does not, and a time that has passed ends the body
+		limited.renew()
+	}
 	return limited
 }
 
@@ -94,6 +97,10 @@ func (b *body) renew() {
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	if !b.begun { // the client need not pay for the time that it took to find out who it is
+		b.begun = true
+		b.renew()
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.read += int64(n)
 	switch {

@@ -21,7 +21,7 @@ import (
 
 // newGate serves a handler of a test behind the gate, within limits, and returns the
 // address.
-func newGate(t *testing.T, l limits, h http.Handler) string {
+func newGate(t *testing.T, l limits, h http.Handler, change ...func(*http.Server)) string {
 	t.Helper()
 	g := &gate{
 		apis: []api{{"test", "/test", h, false}}, limits: &l, log: slog.New(slog.DiscardHandler),
@@ -34,6 +34,9 @@ func newGate(t *testing.T, l limits, h http.Handler) string {
 		t.Fatal(err)
 	}
 	web := l.server(g)
+	for _, c := range change {
+		c(web)
+	}
 	go web.Serve(listener)
 	t.Cleanup(func() { web.Close() })
 	return listener.Addr().String()
@@ -82,6 +85,10 @@ func TestServePace(t *testing.T) {
 	does := http.NewServeMux()
 	does.Handle("/test/reads", reads)
 	does.HandleFunc("/test/ignores", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusUnauthorized) })
+	does.HandleFunc("/test/waits", func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second) // while it is found out who asks
+		reads(w, r)
+	})
 	does.HandleFunc("/test/thinks", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
@@ -117,6 +124,8 @@ func TestServePace(t *testing.T) {
 		"chunks in drops":          {append([]string{"POST /test/reads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"}, slices.Repeat([]string{"1\r\nx\r\n"}, 100)...), 50 * time.Millisecond, "i/o timeout", 400 * time.Millisecond},
 		"a slow body":              {append([]string{post("reads", 20<<10)}, slices.Repeat([]string{strings.Repeat("x", 1<<10)}, 20)...), 60 * time.Millisecond, "20480 bytes, <nil>", time.Second},
 		"a body that nobody reads": {[]string{strings.Replace(post("ignores", 10), "Connection: close\r\n", "", 1)}, 0, "401 Unauthorized", 400 * time.Millisecond},
+		"a body that is read late": {[]string{post("waits", 20<<10) + strings.Repeat("x", 20<<10)}, 0, "20480 bytes, <nil>", time.Second},
+		"no body, read late":       {[]string{post("waits", 20<<10)}, 0, "i/o timeout", 1400 * time.Millisecond},
 		"a slow answer to no body": {[]string{"GET /test/thinks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"}, 0, "thought", 1400 * time.Millisecond},
 		"a slow answer":            {[]string{post("thinks", 2), "hi"}, 0, "thought", 1400 * time.Millisecond},
 	} {
@@ -127,6 +136,27 @@ func TestServePace(t *testing.T) {
 				t.Errorf("%q after %v, want %q", got, took, c.want)
 			}
 		})
+	}
+}
+
+// TestServeReadLate: with HTTP/2 too a body is not late because it took long to find out
+// who sent it.
+func TestServeReadLate(t *testing.T) {
+	var http2 http.Protocols
+	http2.SetUnencryptedHTTP2(true)
+	addr := newGate(t, quickLimits(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second) // twice what a client may take
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%s: %d bytes, %v", r.Proto, n, err)
+	}), func(s *http.Server) { s.Protocols = &http2 })
+	client := &http.Client{Transport: &http.Transport{Protocols: &http2}}
+	res, err := client.Post("http://"+addr+"/test/waits", "text/plain", strings.NewReader(strings.Repeat("x", 100<<10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got, err := io.ReadAll(res.Body); err != nil || string(got) != "HTTP/2.0: 102400 bytes, <nil>" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
