@@ -91,7 +91,7 @@ func TestImportsPointDown(t *testing.T) {
 		"./adapter/arcgis":          {module, module + "/access", module + "/internal/text", module + "/internal/web"},
 		"./adapter/crowd":           {module, module + "/access", module + "/internal/text", module + "/internal/web"},
 		"./adapter/ingress":         {module, module + "/access", module + "/internal/web"},
-		"./adapter/rebilly":         {module, module + "/access", module + "/internal/web"},
+		"./adapter/rebilly":         {module, module + "/access", module + "/internal/text", module + "/internal/web"},
 		"./directory/ldap":          {module + "/directory", module + "/internal/dn", module + "/internal/text"},
 		"./directory/file":          {module, module + "/directory", module + "/exchange", module + "/internal/text"},
 		"./exchange":                {module, module + "/access", module + "/internal/dn", module + "/internal/text"},
