@@ -16,11 +16,12 @@ const maxName = 1024
 
 // Login returns who has a name and a password. The name is one that
 // roster.Txn.FindUser takes, but for #number; domain\name is always the user of that
-// directory. Unknown names, wrong passwords, names that fit several users who have a password or an identity source, users that
-// are not active and accounts without a password are one error, ErrDenied, and take the
-// same time, as long as all hashes have the same parameters; an identity source takes
-// its own. Client is where the login comes from; it need not be valid. Other errors are
-// a *ThrottledError, ErrBusy, ErrUnavailable, that of ctx, and those of the engine.
+// directory. Unknown names, wrong passwords, names that fit several users who have a
+// password or an identity source, users that are not active and accounts without a
+// password are one error, ErrDenied, and take the same time, as long as all hashes have
+// the same parameters; an identity source takes its own. Client is where the login comes
+// from; it need not be valid. Other errors are a *ThrottledError, ErrBusy,
+// ErrUnavailable, that of ctx, and those of the engine.
 //
 // A hash with other parameters than those of the options is made anew, which is
 // an Update.

@@ -68,6 +68,9 @@ read passwords: listen on a loopback address then, behind a proxy that speaks TL
 			if s.tokenLife <= 0 {
 				return errors.New("--token-life must be more than 0")
 			}
+			if s.syncEvery < 0 || s.drain < 0 {
+				return errors.New("--sync-every and --drain must not be negative")
+			}
 			if s.limits.connections < 1 {
 				return errors.New("--max-connections must be 1 or more")
 			}

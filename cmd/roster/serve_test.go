@@ -245,6 +245,8 @@ func TestServeRefusals(t *testing.T) {
 	for want, args := range map[string][]string{
 		"go together":     {"--tls-cert", "x"},
 		"more than 0":     {"--token-life", "0"},
+		"not be negative": {"--drain", "-1s"},
+		"--sync-every":    {"--sync-every", "-1h"},
 		"--trusted-proxy": {"--trusted-proxy", "nowhere"},
 		"no such file":    {"--tls-cert", "nowhere", "--tls-key", "nowhere"},
 		"address":         {"--listen", "nonsense"},
