@@ -151,7 +151,11 @@ type query struct {
 
 func (q *query) all(clauses []Clause) (found matches, err error) {
 	for i, c := range clauses {
-		m, err := q.any(c)
+		var among *docs // all at first
+		if i > 0 {
+			among = &found.may
+		}
+		m, err := q.any(c, among)
 		if err != nil {
 			return matches{}, err
 		}
@@ -165,10 +169,12 @@ func (q *query) all(clauses []Clause) (found matches, err error) {
 	return found, nil
 }
 
-func (q *query) any(c Clause) (found matches, err error) {
+// any looks for a clause among some documents, and may find others too, as do those
+// that it calls.
+func (q *query) any(c Clause, among *docs) (found matches, err error) {
 	found.exact = true
 	for i := range c {
-		m, err := q.alternative(&c[i])
+		m, err := q.alternative(&c[i], among)
 		if err != nil {
 			return matches{}, err
 		}
@@ -177,10 +183,10 @@ func (q *query) any(c Clause) (found matches, err error) {
 	return found, nil
 }
 
-func (q *query) alternative(a *Alternative) (found matches, err error) {
+func (q *query) alternative(a *Alternative, among *docs) (found matches, err error) {
 	found.exact = true
 	if len(a.All) > 0 {
-		d, err := q.intersect(a.All)
+		d, err := q.intersect(a.All, among)
 		if err != nil {
 			return matches{}, err
 		}
@@ -226,20 +232,26 @@ func (q *query) certain(a *Alternative) (found docs, err error) {
 
 // intersect returns the documents that have all grams of a text, or some few that
 // may.
-func (q *query) intersect(grams []string) (found docs, err error) {
-	if len(grams) == 1 {
+func (q *query) intersect(grams []string, among *docs) (found docs, err error) {
+	switch {
+	case len(grams) == 1:
 		return q.src.postings(gramField, grams[0])
+	case among != nil && among.n <= q.enough:
+		return *among, nil
 	}
 	// The later grams of a text, a number say, tell more documents apart than the
 	// earlier ones, and most segments hold nobody who has them all. Those that do not
 	// overlap come first: what the ones between them say is mostly said then.
-	apart := make([]docs, 0, len(grams))
+	apart := make([]docs, 0, len(grams)+1)
 	for i := len(grams) - 1; i >= 0; i -= gramLength {
 		d, err := q.src.postings(gramField, grams[i])
 		if err != nil || d.n == 0 {
 			return docs{}, err
 		}
 		apart = append(apart, d)
+	}
+	if among != nil {
+		apart = append(apart, *among)
 	}
 	slices.SortFunc(apart, func(a, b docs) int { return a.n - b.n })
 	found = apart[0]
