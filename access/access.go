@@ -57,7 +57,8 @@ type PasswordSource interface {
 	// Authenticate returns nil if the password is that of the user, whose name is
 	// as the engine has it, and is never empty. Any error denies. One that wraps
 	// ErrUnavailable says that it was not possible to ask, and is not counted as
-	// a failed login. It must honour ctx, and be safe for concurrent use.
+	// a failed login. It may change users of the engine meanwhile: who has lost the
+	// name by that is not let in. It must honour ctx, and be safe for concurrent use.
 	Authenticate(ctx context.Context, username, password string) error
 }
 

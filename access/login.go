@@ -287,7 +287,7 @@ func bareName(tx *roster.Txn, name string) string {
 func (s *Service) ask(ctx context.Context, c *candidate, password string) (bool, error) {
 	err := c.source.Authenticate(ctx, c.name, password)
 	if err == nil {
-		return true, nil
+		return s.stillNamed(ctx, c)
 	}
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -297,6 +297,21 @@ func (s *Service) ask(ctx context.Context, c *candidate, password string) (bool,
 	}
 	c.why = "the identity source denies"
 	return false, nil
+}
+
+// stillNamed reports whether a candidate has its name still. A source may have found,
+// while it was asked, that the name has passed to somebody else: then the password was
+// theirs.
+func (s *Service) stillNamed(ctx context.Context, c *candidate) (is bool, err error) {
+	err = s.e.View(ctx, func(tx *roster.Txn) error {
+		u, ok := tx.UserByName(c.directory, c.name)
+		is = ok && u == c.user
+		return nil
+	})
+	if err == nil && !is {
+		c.why = "the name is somebody else's now"
+	}
+	return is, err
 }
 
 // upgrade hashes a password that is right with the parameters of today. The

@@ -84,3 +84,37 @@ func TestNamesWithoutPasswords(t *testing.T) {
 	login("alice@corp", "alice's", nil)
 	login("alice", "alice's", access.ErrDenied) // two can log in by that name
 }
+
+// TestNameOfBefore: a source that finds, while it is asked, that a name has passed to
+// somebody else lets nobody in as the user who had it.
+func TestNameOfBefore(t *testing.T) {
+	w := newWorld(t)
+	w.update(func(tx *roster.Txn) error {
+		_, err := access.PutAccount(tx, access.Account{User: w.dora, Privileges: []string{access.AllPrivileges}}, w.clock())
+		return err
+	})
+	var heir roster.UserID
+	w.source.refresh = func() {
+		w.source.refresh = nil
+		w.update(func(tx *roster.Txn) error {
+			rec, err := tx.User(w.dora)
+			if err != nil {
+				return err
+			}
+			rec.Username = "dora.smith"
+			if _, err := tx.PutUser(rec); err != nil {
+				return err
+			}
+			heir, err = tx.CreateUser(roster.User{Directory: 2, Username: "dora", Active: true})
+			return err
+		})
+	}
+	p, err := w.s.Login(ctx, "dora", "from the source", office)
+	is(t, "while the name passes on", err, access.ErrDenied)
+	equal(t, "nobody", p.User, 0)
+	for name, u := range map[string]roster.UserID{"dora": heir, "dora.smith": w.dora} {
+		p, err := w.s.Login(ctx, name, "from the source", office)
+		is(t, name, err, nil)
+		equal(t, name, p.User, u)
+	}
+}

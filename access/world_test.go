@@ -44,6 +44,7 @@ type source struct {
 	password string
 	err      error
 	asked    int
+	refresh  func() // what else is done for who has logged in
 }
 
 func (s *source) Authenticate(_ context.Context, user, password string) error {
@@ -53,6 +54,9 @@ func (s *source) Authenticate(_ context.Context, user, password string) error {
 	}
 	if password != s.password {
 		return errors.New("invalid credentials for " + user + " and " + password)
+	}
+	if s.refresh != nil {
+		s.refresh()
 	}
 	return nil
 }

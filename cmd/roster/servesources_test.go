@@ -5,7 +5,9 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/rosterdb/roster"
 	"github.com/rosterdb/roster/access"
@@ -69,6 +71,64 @@ func TestLoginThatCannotBeFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	login("right, while the engine is closed", "right", func(err error) bool { return errors.Is(err, access.ErrUnavailable) })
+}
+
+// TestLoginWithANameOfBefore: who has got the name of an administrator in the source, who
+// is called otherwise there now, is not let in as that administrator.
+func TestLoginWithANameOfBefore(t *testing.T) {
+	e, err := roster.Open("", roster.Options{InMemory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	people := []directory.User{{Name: "ann", Key: "1", Refs: []string{"1"}, Active: true}}
+	noGroups := func(func(directory.Group, error) bool) {}
+	src := &directory.Funcs{
+		EachUser: func(context.Context) iter.Seq2[directory.User, error] {
+			return func(yield func(directory.User, error) bool) {
+				for _, u := range people {
+					if !yield(u, nil) {
+						return
+					}
+				}
+			}
+		},
+		EachGroup: func(context.Context) iter.Seq2[directory.Group, error] { return noGroups },
+		Password: func(_ context.Context, u directory.User, password string) (bool, error) {
+			return password == "of "+u.Key, nil
+		},
+	}
+	link, err := directory.New(e, src, directory.Options{Directory: "corp"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &linkedSource{name: "corp", link: link, source: src, log: slog.New(slog.DiscardHandler)}
+	if err := l.begin(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	var ann roster.UserID
+	_, err = e.Update(t.Context(), func(tx *roster.Txn) error {
+		ann, _ = tx.UserByName(l.id, "ann")
+		_, err := access.PutAccount(tx, access.Account{User: ann, Privileges: []string{access.AllPrivileges}}, time.Now())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doors, err := access.New(e, access.Options{Sources: linkedSources{l}.passwords()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	people = []directory.User{{Name: "ann", Key: "2", Refs: []string{"2"}, Active: true}, {Name: "ann.lee", Key: "1", Refs: []string{"1"}, Active: true}}
+	if p, err := doors.Login(t.Context(), "ann", "of 2", netip.Addr{}); !errors.Is(err, access.ErrDenied) {
+		t.Errorf("at first: %+v, %v", p, err)
+	}
+	if p, err := doors.Login(t.Context(), "ann", "of 2", netip.Addr{}); err != nil || p.User == ann || len(p.Privileges) > 0 {
+		t.Errorf("from then on: %+v, %v", p, err)
+	}
+	if p, err := doors.Login(t.Context(), "ann.lee", "of 1", netip.Addr{}); err != nil || p.User != ann {
+		t.Errorf("the administrator: %+v, %v", p, err)
+	}
 }
 
 func one(u directory.User, err error) iter.Seq2[directory.User, error] {
