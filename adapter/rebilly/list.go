@@ -134,16 +134,31 @@ func (l *lister) organizations() (ids []string, err error) {
 }
 
 // organizationsOf returns the IDs of the organisations that some users are in, each
-// once. Those of one user are its own affair; of several there must not be too many.
+// once, of those that the caller has to do with: of others nothing is told, not even
+// that they are too many. Those of one user are its own affair; of several there must not
+// be too many.
 func (l *lister) organizationsOf(users []roster.UserID) (ids []string, err error) {
 	known := map[string]bool{}
+	own := map[string]bool{}
+	if !l.all() {
+		of, err := l.reachable(l.tx, "user.id")
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range of {
+			own[id] = true
+		}
+	}
 	for _, u := range users {
+		if err := l.ctx.Err(); err != nil {
+			return nil, err
+		}
 		of, err := l.tx.OrganizationsOf(u)
 		if err != nil {
 			return nil, err
 		}
 		for _, id := range of {
-			if !known[id] {
+			if !known[id] && (own[id] || l.all()) {
 				known[id] = true
 				ids = append(ids, id)
 			}

@@ -324,6 +324,19 @@ func TestTooManyNames(t *testing.T) {
 	w.want(200, "root", "GET", "/memberships?filter=user.id:same_0,same_1,same_2,usr_owner,usr_plain", "")
 }
 
+// TestTooManyOrganizations: who asks for users is not told in how many organisations of
+// others they are.
+func TestTooManyOrganizations(t *testing.T) {
+	w := newWorld(t, func(o *rebilly.Options) { o.MaxScan = 1 })
+	for _, ids := range []string{"usr_owner,usr_stranger", "usr_owner,usr_clerk", "USR_PLAIN,usr_stranger", "usr_remote,usr_stranger,usr_owner"} {
+		w.want(200, "plain", "GET", "/memberships?filter=user.id:"+ids, "")
+	}
+	if got, total := w.list("stranger", "/memberships?filter=user.id:usr_owner,usr_stranger"); len(got) != 1 || got[0] != "org_2/usr_stranger" || total != "1" {
+		t.Error(got, total)
+	}
+	w.want(422, "root", "GET", "/memberships?filter=user.id:usr_owner,usr_stranger", "")
+}
+
 // TestSortByDefault: false comes before true, and "-" turns that around.
 func TestSortByDefault(t *testing.T) {
 	w := newWorld(t)
