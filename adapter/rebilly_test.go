@@ -301,6 +301,9 @@ func (x *machine) changeUser(as *user, from, scope, status string, old, new *use
 		}
 	}
 	in := len(old.joined) > 0 && !slices.ContainsFunc(old.joined, func(o *org) bool { return !o.may(as, from, "PutUser") })
+	if len(old.privileges) > 0 || slices.ContainsFunc(x.m.groups, func(g *group) bool { return x.m.administers(old, g) }) {
+		in = false
+	}
 	name, active := old.name, old.active
 	if new.name != "" {
 		name = new.name

@@ -1,6 +1,7 @@
 package rebilly_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -306,6 +307,16 @@ func TestUserWithPrivileges(t *testing.T) {
 		w.want(403, "owner", "PUT", path, `{"email":"thief@example.com"}`)
 		w.want(200, "root", "PUT", path, `{"email":"root@example.com"}`)
 	}
+	w.update(func(tx *roster.Txn) error {
+		staff, err1 := tx.CreateGroup(roster.Group{Directory: 1, Name: "staff"})
+		admins, err2 := tx.CreateGroup(roster.Group{Directory: 1, Name: "admins"})
+		_, err3 := tx.AddAdminGroups(staff, admins)
+		_, err4 := tx.Add(admins, w.users["ada"])
+		return errors.Join(err1, err2, err3, err4)
+	})
+	w.want(403, "owner", "PUT", "/users/usr_1", `{"email":"thief@example.com"}`)
+	w.want(200, "ada", "PUT", "/users/usr_1", `{"email":"ada@example.com"}`)
+	w.want(200, "root", "PUT", "/users/usr_1", `{"email":"ada@example.com"}`)
 }
 
 // TestOddIDs: what is no segment of a path makes nothing, whoever asks.

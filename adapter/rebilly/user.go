@@ -352,7 +352,11 @@ func (c *call) mayChangeUser(tx *roster.Txn, u roster.UserID) error {
 	if err != nil && !isNotFound(err) {
 		return err
 	}
-	may := len(orgs) > 0 && len(a.Privileges) == 0
+	administered, err := tx.Administered(u)
+	if err != nil {
+		return err
+	}
+	may := len(orgs) > 0 && len(a.Privileges) == 0 && len(administered) == 0
 	for _, org := range orgs {
 		if !may {
 			break
@@ -362,7 +366,7 @@ func (c *call) mayChangeUser(tx *roster.Txn, u roster.UserID) error {
 		}
 	}
 	if !may {
-		return forbidden("You may not change this user: it takes the permission PutUser in all of its organizations, and all privileges if it has some.")
+		return forbidden("You may not change this user: it takes the permission PutUser in all of its organizations, and all privileges if it has some or administers a group.")
 	}
 	return nil
 }
