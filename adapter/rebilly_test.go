@@ -279,6 +279,8 @@ func (x *machine) putUser(as *user, from, scope, method, status string, new *use
 		new.name = new.email
 	}
 	switch {
+	case !new.active && !as.everything():
+		return 403
 	case new.name == "":
 		return 422
 	case old != nil || x.m.find(new.dir.id, new.name) != nil:

@@ -319,6 +319,18 @@ func TestUserWithPrivileges(t *testing.T) {
 	w.want(200, "root", "PUT", "/users/usr_1", `{"email":"ada@example.com"}`)
 }
 
+// TestLockedFromTheStart: only who may lock a user makes one that is locked. A source of
+// its directory would take it over as that.
+func TestLockedFromTheStart(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/users", "/organizations/org_1/users"} {
+		w.want(403, "owner", "POST", path, `{"username":"new","status":"inactive"}`)
+		w.want(403, "owner", "PUT", path+"/usr_new", `{"username":"new","status":"inactive"}`)
+	}
+	w.want(201, "owner", "POST", "/users", `{"username":"new","status":"active"}`)
+	w.want(201, "root", "POST", "/users", `{"username":"locked","status":"inactive"}`)
+}
+
 // TestOddIDs: what is no segment of a path makes nothing, whoever asks.
 func TestOddIDs(t *testing.T) {
 	w := newWorld(t)

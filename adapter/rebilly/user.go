@@ -245,6 +245,9 @@ func (c *call) createUser(tx *roster.Txn, in *userInput, permission string) (u r
 		return u, err
 	}
 	rec := roster.User{UID: in.id, Active: in.status != "inactive"}
+	if !rec.Active && !c.all() { // a source that takes the user over would leave it locked
+		return u, forbidden("You may not create a user that is not active.")
+	}
 	if rec.Directory, err = c.directory(tx); err != nil {
 		return u, err
 	}
