@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,9 +54,13 @@ func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler,
 		return nil, err
 	}
 	names := map[roster.DirectoryID]string{}
+	var local roster.DirectoryID // that no source is for, 0 if there is none
 	err = e.View(context.Background(), func(tx *roster.Txn) error {
 		for _, d := range tx.Directories() {
 			names[d.ID] = d.Name
+			if local == 0 && !slices.ContainsFunc(sources, func(l *linkedSource) bool { return l.id == d.ID }) {
+				local = d.ID
+			}
 		}
 		return nil
 	})
@@ -68,7 +73,7 @@ func (s *server) handler(e *roster.Engine, sources linkedSources) (http.Handler,
 		log: s.log, limits: &s.limits, trusted: s.trusted,
 		apis: []api{
 			{"arcgis", "/arcgis", arcgis.New(e, arcgis.Options{Access: doors, Now: s.now, Sources: sources.refreshers(names), Secure: secure, Logger: s.log}), false},
-			{"rebilly", "/rebilly", rebilly.New(e, rebilly.Options{Authenticator: doors.Door(access.Rebilly()), Now: s.now, Logger: s.log}), false},
+			{"rebilly", "/rebilly", rebilly.New(e, rebilly.Options{Authenticator: doors.Door(access.Rebilly()), Directory: local, Now: s.now, Logger: s.log}), false},
 			{"crowd", "/crowd", crowd.New(e, crowd.Options{Authenticator: doors.Door(access.Crowd()), Sessions: doors, InsecureCookie: !secure, Logger: s.log}), false},
 			{"ingress", "/api/ingress/user_group_members", ingress.New(e, ingress.Options{Authenticator: doors.Door(access.Ingress()), Logger: s.log}), false},
 			{"healthz", "/healthz", reading(health(e)), true},
