@@ -50,7 +50,7 @@ func Path(u *url.URL) string {
 }
 
 // unescaped reports whether a character has to be escaped in a path.
-func unescaped(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"<>\\^`{|}", c) }
+func unescaped(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"#<>?\\^`{|}", c) }
 
 // MaxLoggedPath is how many bytes of a path are logged.
 const MaxLoggedPath = 512

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -28,7 +29,7 @@ func TestPrefix(t *testing.T) {
 func TestPath(t *testing.T) {
 	for sent, want := range map[string]string{
 		"/a/b": "/a/b", "/": "/", "/a%2Fb": "/a%2Fb", "/%61": "/%61", "/a%c3%a9": "/a%c3%a9", "/a[]:;": "/a[]:;", "/%2e%2E/": "/%2e%2E/",
-		"/é": "/%C3%A9", "/é%2Fb": "/%C3%A9%2Fb", "/a%2fb<": "/a%2fb%3C", "/%61/{}": "/%61/%7B%7D", "/%2e%2e/\"": "/%2e%2e/%22", "/\xff%2F": "/%FF%2F", `/a\%5c|^`: "/a%5C%5c%7C%5E",
+		"/é": "/%C3%A9", "/é%2Fb": "/%C3%A9%2Fb", "/a%2fb<": "/a%2fb%3C", "/a%2Fb#c": "/a%2Fb%23c", "/%61/{}": "/%61/%7B%7D", "/%2e%2e/\"": "/%2e%2e/%22", "/\xff%2F": "/%FF%2F", `/a\%5c|^`: "/a%5C%5c%7C%5E",
 	} {
 		u, err := url.ParseRequestURI(sent)
 		if err != nil {
@@ -41,6 +42,45 @@ func TestPath(t *testing.T) {
 	if got := web.Path(&url.URL{Path: "/other", RawPath: "/a%2Fé"}); got != "/other" {
 		t.Errorf("a path that a host has put there is %q", got)
 	}
+}
+
+// FuzzPath: a path is as it was sent, but that what had to be escaped is; and it says
+// what it said.
+func FuzzPath(f *testing.F) {
+	for _, s := range []string{"/a/b", "/a%2Fé", "/%61/{}?q=%2F", "/\xff%2f\"", "http://h/a%2f<", "*", "/%", "/a%5c|^;[]", "//x//%2e%2E"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, sent string) {
+		u, err := url.ParseRequestURI(sent)
+		if err != nil || u.Opaque != "" {
+			return
+		}
+		got := web.Path(u)
+		if said, err := url.PathUnescape(got); err != nil || said != u.Path {
+			t.Fatalf("%q is %q, which says %q, not %q: %v", sent, got, said, u.Path, err)
+		}
+		if strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"#<>?\\^`{|}", r) }) {
+			t.Fatalf("%q is %q", sent, got)
+		}
+		raw := u.RawPath
+		if raw == "" {
+			raw = u.Path
+		}
+		for i := 0; i < len(raw); i++ { // byte for byte
+			c, rest := raw[i], got
+			switch {
+			case rest != "" && rest[0] == c:
+				got = rest[1:]
+			case len(rest) > 2 && rest[:3] == fmt.Sprintf("%%%02X", c):
+				got = rest[3:]
+			default:
+				t.Fatalf("%q: behind %q stands %q", sent, raw[:i], rest)
+			}
+		}
+		if got != "" {
+			t.Fatalf("%q: %q is too much", sent, got)
+		}
+	})
 }
 
 func TestLoggedPath(t *testing.T) {
