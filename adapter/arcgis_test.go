@@ -209,7 +209,13 @@ func (x *machine) reference(d *directory, name string) string {
 
 // refreshed does to the model what the source does for a user.
 func (x *machine) refreshed(ref string) {
-	for _, u := range x.m.meantUsers(ref) {
+	users := x.m.meantUsers(ref)
+	if name, ok := x.m.directory(sourced).local(ref); ok && !slices.ContainsFunc(users, func(u *user) bool { return u.dir.id == sourced }) {
+		if u := x.m.find(sourced, name); u != nil {
+			users = append(users, u) // somebody else is called like the whole of it
+		}
+	}
+	for _, u := range users {
 		for _, g := range x.m.groups {
 			if u.dir.id == sourced && g.dir.id == sourced && g.enterprise {
 				set(g.members, u, x.w.source.says[u.number][g.number])
@@ -219,7 +225,13 @@ func (x *machine) refreshed(ref string) {
 }
 
 func (x *machine) refreshedGroup(ref string) {
-	for _, g := range x.m.meantGroups(ref, false) {
+	groups := x.m.meantGroups(ref, false)
+	if name, ok := x.m.directory(sourced).local(ref); ok && !slices.ContainsFunc(groups, func(g *group) bool { return g.dir.id == sourced }) {
+		if g := x.m.findGroup(sourced, name); g != nil {
+			groups = append(groups, g)
+		}
+	}
+	for _, g := range groups {
 		if g.dir.id != sourced || !g.enterprise {
 			continue
 		}
