@@ -73,14 +73,23 @@ func GetAccount(in Values, u roster.UserID) (Account, error) {
 
 // loadAccount returns the account of a user, or the epoch that is left of one.
 func loadAccount(in Values, u roster.UserID) (a Account, exists bool, err error) {
-	key := accountKey(u)
-	data, err := in.Data(Space, key)
+	return recallAccount(nil, in, u)
+}
+
+// account is loadAccount for those that are asked for with every request. What is
+// in it must not be changed.
+func (s *Service) account(tx *roster.Txn, u roster.UserID) (a Account, exists bool, err error) {
+	return recallAccount(s.records, tx, u)
+}
+
+func recallAccount(from *records, in Values, u roster.UserID) (a Account, exists bool, err error) {
+	known, err := recall(from, in, accountKey(u), decodeAccount)
 	if ok, err := found(err); !ok {
 		return Account{User: u}, false, err
 	}
-	known, err := decodeAccount(key, data)
-	known.User = u
-	return known.Account, known.exists, err
+	a = known.Account
+	a.User = u
+	return a, known.exists, nil
 }
 
 // knownAccount is what a record says of an account.
@@ -101,18 +110,6 @@ func decodeAccount(key string, data []byte) (a knownAccount, err error) {
 	}
 	a.Privileges, a.Epoch, a.Created, a.Updated, a.exists = rec.Privileges, rec.Epoch, rec.Created, rec.Updated, !rec.Gone
 	return a, nil
-}
-
-// account is loadAccount for those that are asked for with every request. What is
-// in it must not be changed.
-func (s *Service) account(tx *roster.Txn, u roster.UserID) (a Account, exists bool, err error) {
-	known, err := recall(s.records, tx, accountKey(u), decodeAccount)
-	if ok, err := found(err); !ok {
-		return Account{User: u}, false, err
-	}
-	a = known.Account
-	a.User = u
-	return a, known.exists, nil
 }
 
 func storeAccount(to Values, a *Account, gone bool) (bool, error) {

@@ -100,17 +100,31 @@ func isRandom(secret string) bool {
 
 // GetKey returns the API key of an ID, or roster.ErrNotFound.
 func GetKey(in Values, id string) (Key, error) {
+	k, err := recallKey(nil, in, id)
+	if err == nil && k == nil {
+		err = fmt.Errorf("API key %.128q: %w", id, roster.ErrNotFound)
+	}
+	if err != nil {
+		return Key{}, err
+	}
+	return *k, nil
+}
+
+// key is GetKey for those that are asked for with every request, or nil if there is
+// none. It must not be changed.
+func (s *Service) key(tx *roster.Txn, id string) (*Key, error) {
+	return recallKey(s.records, tx, id)
+}
+
+func recallKey(from *records, in Values, id string) (*Key, error) {
 	if checkKeyID(id) != nil {
-		return Key{}, fmt.Errorf("API key %.64q: %w", id, roster.ErrNotFound)
+		return nil, nil
 	}
-	key := keyPrefix + id
-	data, err := in.Data(Space, key)
-	if exists, err := found(err); err != nil {
-		return Key{}, fmt.Errorf("API key %q: %w", id, err)
-	} else if !exists {
-		return Key{}, fmt.Errorf("API key %q: %w", id, roster.ErrNotFound)
+	k, err := recall(from, in, keyPrefix+id, decodeKey)
+	if _, err := found(err); err != nil {
+		return nil, fmt.Errorf("API key %q: %w", id, err)
 	}
-	return decodeKey(key, data)
+	return k, nil
 }
 
 func decodeKey(key string, data []byte) (Key, error) {
@@ -128,19 +142,6 @@ func decodeKey(key string, data []byte) (Key, error) {
 	}
 	if err != nil {
 		return Key{}, fmt.Errorf("access: record %q: %w: %w", key, err, roster.ErrCorrupt)
-	}
-	return k, nil
-}
-
-// key is GetKey for those that are asked for with every request, or nil if there is
-// none. It must not be changed.
-func (s *Service) key(tx *roster.Txn, id string) (*Key, error) {
-	if checkKeyID(id) != nil {
-		return nil, nil
-	}
-	k, err := recall(s.records, tx, keyPrefix+id, decodeKey)
-	if _, err := found(err); err != nil {
-		return nil, fmt.Errorf("API key %q: %w", id, err)
 	}
 	return k, nil
 }

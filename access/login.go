@@ -214,8 +214,9 @@ func (s *Service) named(tx *roster.Txn, name string) (roster.UserID, error) {
 		return found[0], nil
 	}
 	u, err := tx.FindUser(name)
-	if errors.Is(err, roster.ErrAmbiguous) {
-		return s.able(tx, name, err)
+	var several *roster.AmbiguousError
+	if errors.As(err, &several) {
+		return s.able(tx, several)
 	}
 	return u, err
 }
@@ -223,37 +224,29 @@ func (s *Service) named(tx *roster.Txn, name string) (roster.UserID, error) {
 // able returns the one of several users of a name that has a password or an identity
 // source, or the error if that is none or several: whoever may make users alone makes
 // none of these, and would otherwise keep others out.
-func (s *Service) able(tx *roster.Txn, name string, ambiguous error) (found roster.UserID, err error) {
-	n := 0
-	for _, d := range tx.Directories() {
-		names := []string{name}
-		if at := strings.LastIndexByte(name, '@'); at > 0 && isCalled(&d, name[at+1:]) {
-			names = append(names, name[:at])
+func (s *Service) able(tx *roster.Txn, ambiguous *roster.AmbiguousError) (roster.UserID, error) {
+	var found []roster.UserID
+	for _, ref := range ambiguous.Candidates {
+		u, err := tx.FindUser(ref)
+		if err != nil {
+			return 0, err
 		}
-		if domain, rest, ok := strings.Cut(name, `\`); ok && isCalled(&d, domain) {
-			names = append(names, rest)
+		rec, err := tx.UserHead(u)
+		if err != nil {
+			return 0, err
 		}
-		for _, name := range names {
-			u, is := tx.UserByName(d.ID, name)
-			if !is || n > 0 && u == found {
-				continue
-			}
-			a, _, err := s.account(tx, u)
-			switch {
-			case err != nil:
-				return 0, err
-			case a.Password.IsZero() && s.o.Sources[d.ID] == nil:
-				continue
-			case n > 0:
-				return 0, ambiguous
-			}
-			found, n = u, 1
+		a, _, err := s.account(tx, u)
+		if err != nil {
+			return 0, err
+		}
+		if !a.Password.IsZero() || s.o.Sources[rec.Directory] != nil {
+			found = append(found, u)
 		}
 	}
-	if n == 0 {
+	if len(found) != 1 {
 		return 0, ambiguous
 	}
-	return found, nil
+	return found[0], nil
 }
 
 func isCalled(d *roster.Directory, name string) bool {

@@ -30,23 +30,24 @@ const (
 func newRecords() *records { return &records{seed: maphash.MakeSeed()} }
 
 // recall returns what a record says, or roster.ErrNotFound. What it points to is
-// others' too and must not be changed.
+// others' too and must not be changed. Nil remembers nothing.
 func recall[T any](r *records, in Values, key string, decode func(key string, data []byte) (T, error)) (*T, error) {
 	data, err := in.Data(Space, key)
 	if err != nil {
 		return nil, err
 	}
-	slot := &r.slots[maphash.String(r.seed, key)%rememberedRecords]
-	if old := slot.Load(); old != nil && old.key == key && old.data == string(data) {
-		if value, ok := old.value.(*T); ok {
-			return value, nil
+	var slot *atomic.Pointer[remembered]
+	if r != nil && len(data) <= maxRememberedRecord {
+		slot = &r.slots[maphash.String(r.seed, key)%rememberedRecords]
+		if old := slot.Load(); old != nil && old.key == key && old.data == string(data) {
+			return old.value.(*T), nil // the key says what kind of record it is
 		}
 	}
 	value, err := decode(key, data)
 	if err != nil {
 		return nil, err
 	}
-	if len(data) <= maxRememberedRecord {
+	if slot != nil {
 		slot.Store(&remembered{key, string(data), &value})
 	}
 	return &value, nil

@@ -120,16 +120,16 @@ func New(e *roster.Engine, src Source, o Options) (*Link, error) {
 func (l *Link) Directory(ctx context.Context) (roster.DirectoryID, error) {
 	var d roster.Directory
 	var isNew bool
-	find := func(tx *roster.Txn) error {
+	err := l.engine.View(ctx, func(tx *roster.Txn) error {
 		d, isNew = l.o.directory(tx)
 		return nil
-	}
-	if err := l.engine.View(ctx, find); err != nil || !isNew {
+	})
+	if err != nil || !isNew {
 		return d.ID, err
 	}
-	_, err := l.engine.Update(ctx, func(tx *roster.Txn) error {
-		if find(tx); !isNew {
-			return nil
+	_, err = l.engine.Update(ctx, func(tx *roster.Txn) error {
+		if d, isNew = l.o.directory(tx); !isNew {
+			return nil // somebody else was first
 		}
 		_, err := tx.PutDirectory(d)
 		return err
